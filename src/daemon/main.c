@@ -1,0 +1,182 @@
+/* main.c: godwitd, the vNIC process. The start order is written here, and the stop order is its reverse. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "daemon/options.h"
+#include "daemon/socket.h"
+#include "guest/fault.h"
+#include "vf/eal.h"
+#include "vnic/vnic.h"
+
+enum { EXIT_USAGE = 2 };
+
+struct daemon {
+	struct options o;
+	struct loop *loop;
+	struct listener listener;
+	struct vnic *vnic;
+	bool eal;
+};
+
+static void accept_ready(void *arg, int fd, uint32_t events)
+{
+	struct daemon *d = arg;
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (conn < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			log_error("accept: %s", strerror(errno));
+		return;
+	}
+	vnic_connect(d->vnic, conn);
+}
+
+static void signal_ready(void *arg, int fd, uint32_t signo)
+{
+	struct daemon *d = arg;
+
+	if (signo == SIGUSR1) {
+		vnic_show(d->vnic, stderr);
+		return;
+	}
+	log_notice("ends by signal %u", signo);
+	loop_stop(d->loop);
+}
+
+static void connection_over(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static int socket_start(struct daemon *d, struct err *e)
+{
+	const struct options *o = &d->o;
+
+	if (o->fd < 0)
+		return listener_open(&d->listener, o->socket_path, o->group, o->group_given, e);
+	return 0;
+}
+
+/* A given connection is all there will ever be: when it ends, so does the process. */
+static int serve_start(struct daemon *d, struct err *e)
+{
+	bool connected = false;
+	int rc;
+
+	if (d->o.fd >= 0) {
+		rc = listener_adopt(&d->listener, d->o.fd, &connected, e);
+		if (rc)
+			return rc;
+	}
+	if (connected) {
+		int fd = d->listener.fd;
+
+		d->listener.fd = -1;
+		vnic_on_disconnect(d->vnic, connection_over, d);
+		rc = vnic_connect(d->vnic, fd);
+		return rc ? err_set(e, rc, "--fd %d cannot be served: %s", d->o.fd, strerror(-rc)) :
+			    0;
+	}
+	rc = loop_add(d->loop, d->listener.fd, EPOLLIN, accept_ready, d);
+	return rc ? err_set(e, rc, "the socket cannot be watched: %s", strerror(-rc)) : 0;
+}
+
+static int daemon_start(struct daemon *d, struct err *e)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0 };
+	const struct options *o = &d->o;
+	struct vnic_config vc = { .name = o->name,
+				  .device = o->device,
+				  .mac = o->has_mac ? o->mac : NULL,
+				  .incoming = o->incoming };
+	struct eal_config ec = { .memory_mib = o->memory_mib, .cpus = o->cpus, .name = o->name };
+	uint64_t began = clock_now_ns();
+	struct eal_facts facts;
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	rc = fault_install();
+	if (!rc)
+		rc = loop_new(&d->loop);
+	if (!rc)
+		rc = loop_signals(d->loop, signals, signal_ready, d);
+	if (rc)
+		return err_set(e, rc, "the process cannot be set up: %s", strerror(-rc));
+	/* The socket first: it is what a second process of the same name fails at, at once. */
+	rc = socket_start(d, e);
+	if (rc)
+		return rc;
+	rc = eal_start(&ec, &facts, e);
+	if (rc)
+		return rc;
+	d->eal = true;
+	rc = vnic_new(d->loop, &vc, &d->vnic, e);
+	if (rc)
+		return rc;
+	rc = serve_start(d, e);
+	if (!rc)
+		log_notice("godwitd %s serves %s after %llu ms (%s, %s pages)", GODWIT_VERSION,
+			   o->device, (unsigned long long)(clock_now_ns() - began) / 1000000,
+			   facts.dpdk_version, facts.huge_pages ? "huge" : "ordinary");
+	return rc;
+}
+
+static void daemon_stop(struct daemon *d)
+{
+	vnic_free(d->vnic);
+	if (d->eal)
+		eal_stop();
+	listener_close(&d->listener);
+	loop_free(d->loop);
+}
+
+static int action_print(const struct options *o)
+{
+	switch (o->action) {
+	case OPTIONS_HELP:
+		options_help(stdout);
+		break;
+	case OPTIONS_VERSION:
+		printf("godwitd %s\n", GODWIT_VERSION);
+		break;
+	default:
+		/* Spec: vhost-user, Backend program conventions. */
+		printf("{\n  \"type\": \"net\",\n  \"features\": []\n}\n");
+	}
+	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { .listener = { .fd = -1 } };
+	struct err e = { "" };
+	int rc = options_parse(argc, argv, &d.o, &e);
+
+	if (rc) {
+		fprintf(stderr, "godwitd: %s\n", e.text);
+		if (rc == -EINVAL)
+			fprintf(stderr, "Try 'godwitd --help'.\n");
+		return rc == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+	}
+	if (d.o.action != OPTIONS_RUN)
+		return action_print(&d.o);
+	log_init(d.o.name, d.o.log_level);
+	rc = daemon_start(&d, &e);
+	if (rc)
+		fprintf(stderr, "godwitd: %s: %s\n", d.o.name, e.text);
+	else
+		rc = loop_run(d.loop);
+	daemon_stop(&d);
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,306 @@
+/* options.c: one table of options feeds the command line, the configuration file and the help text. */
+#include "daemon/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_CHARS 64
+
+static int set_text(const char **slot, const char *value, const char *option, struct err *e)
+{
+	if (!*value)
+		return err_set(e, -EINVAL, "--%s is empty", option);
+	*slot = strdup(value);
+	return *slot ? 0 : err_set(e, -ENOMEM, "no memory");
+}
+
+static int set_number(unsigned int *slot, const char *value, unsigned int min, unsigned int max,
+		      const char *option, struct err *e)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || *end || !isdigit((unsigned char)*value) || n < min || n > max)
+		return err_set(e, -EINVAL, "--%s '%s': give a number from %u to %u", option, value,
+			       min, max);
+	*slot = (unsigned int)n;
+	return 0;
+}
+
+/* It becomes a directory: no slash, no dot in front. */
+static int set_name(struct options *o, const char *value, struct err *e)
+{
+	static const char good[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	if (!*value || *value == '.' || strspn(value, good) != strlen(value) ||
+	    strlen(value) > NAME_MAX_CHARS)
+		return err_set(
+			e, -EINVAL,
+			"--name '%s': give 1 to %d letters, digits, '-', '_' or '.', no '.' in front",
+			value, NAME_MAX_CHARS);
+	return set_text(&o->name, value, "name", e);
+}
+
+static int set_device(struct options *o, const char *value, struct err *e)
+{
+	return set_text(&o->device, value, "device", e);
+}
+
+static int set_socket_path(struct options *o, const char *value, struct err *e)
+{
+	return set_text(&o->socket_path, value, "socket-path", e);
+}
+
+static int set_fd(struct options *o, const char *value, struct err *e)
+{
+	unsigned int n;
+	int rc = set_number(&n, value, 0, 1 << 20, "fd", e);
+
+	if (!rc)
+		o->fd = (int)n;
+	return rc;
+}
+
+static int set_mac(struct options *o, const char *value, struct err *e)
+{
+	unsigned int b[6];
+	int n = 0;
+
+	if (strlen(value) != 17 ||
+	    sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+		   &n) != 6 ||
+	    n != 17)
+		return err_set(
+			e, -EINVAL,
+			"--mac '%s': give six pairs of hexadecimal digits, such as 52:54:00:12:34:56",
+			value);
+	for (int i = 0; i < 6; i++)
+		o->mac[i] = (uint8_t)b[i];
+	if ((o->mac[0] & 1) || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
+		return err_set(
+			e, -EINVAL,
+			"--mac '%s' is no station's address: the first byte must be even, and not all zero",
+			value);
+	o->has_mac = true;
+	return 0;
+}
+
+static int set_group(struct options *o, const char *value, struct err *e)
+{
+	o->group_given = true;
+	return set_text(&o->group, value, "group", e);
+}
+
+static int set_memory(struct options *o, const char *value, struct err *e)
+{
+	return set_number(&o->memory_mib, value, 16, 65536, "memory", e);
+}
+
+static int set_cpus(struct options *o, const char *value, struct err *e)
+{
+	return set_text(&o->cpus, value, "cpus", e);
+}
+
+static int set_log_level(struct options *o, const char *value, struct err *e)
+{
+	if (log_level_parse(value, &o->log_level))
+		return err_set(e, -EINVAL,
+			       "--log-level '%s': give error, warning, notice, info or debug",
+			       value);
+	return 0;
+}
+
+static int set_incoming(struct options *o, const char *value, struct err *e)
+{
+	if (!value || strcmp(value, "yes") == 0 || strcmp(value, "true") == 0 ||
+	    strcmp(value, "1") == 0)
+		o->incoming = true;
+	else if (strcmp(value, "no") == 0 || strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
+		o->incoming = false;
+	else
+		return err_set(e, -EINVAL, "incoming = '%s': give yes or no", value);
+	return 0;
+}
+
+static int set_capabilities(struct options *o, const char *value, struct err *e)
+{
+	o->action = OPTIONS_CAPABILITIES;
+	return 0;
+}
+
+static int set_version(struct options *o, const char *value, struct err *e)
+{
+	o->action = OPTIONS_VERSION;
+	return 0;
+}
+
+static int set_help(struct options *o, const char *value, struct err *e)
+{
+	o->action = OPTIONS_HELP;
+	return 0;
+}
+
+static const struct option_row {
+	const char *name;
+	/** NULL: takes no argument. */
+	const char *argument;
+	/** May stand in the configuration file. */
+	bool in_file;
+	int (*set)(struct options *o, const char *value, struct err *e);
+	const char *help;
+} table[] = {
+	{ "name", "NAME", true, set_name, "name of the vNIC (required)" },
+	{ "device", "DEVARGS", true, set_device, "PCI address of a VF, or a DPDK vdev (required)" },
+	{ "socket-path", "PATH", true, set_socket_path,
+	  "listen there (default /run/godwit/NAME/vhost.sock)" },
+	{ "fd", "FD", false, set_fd, "use this open socket instead: connected, or listening" },
+	{ "mac", "MAC", true, set_mac, "the guest's MAC address, given to the device" },
+	{ "group", "GROUP", true, set_group, "group of the socket (default kvm)" },
+	{ "config", "FILE", false, NULL,
+	  "read options from FILE (INI, keys are the long options)" },
+	{ "memory", "MIB", true, set_memory,
+	  "DPDK memory in MiB (default 64; huge pages when free)" },
+	{ "cpus", "LIST", true, set_cpus, "CPUs of the worker, such as 2 or 2-3" },
+	{ "incoming", NULL, true, set_incoming, "a VM will arrive by migration: announce it then" },
+	{ "log-level", "LEVEL", true, set_log_level,
+	  "error, warning, notice, info or debug (default notice)" },
+	{ "print-capabilities", NULL, false, set_capabilities,
+	  "print what management tools ask for, as JSON, and exit" },
+	{ "version", NULL, false, set_version, "print the version and exit" },
+	{ "help", NULL, false, set_help, "print this and exit" },
+};
+
+#define ROWS (sizeof(table) / sizeof(table[0]))
+
+void options_help(FILE *to)
+{
+	fprintf(to, "Usage: godwitd --name NAME --device DEVARGS [OPTION]...\n"
+		    "Serve one virtio-net device of one VM from one SR-IOV virtual function.\n\n");
+	for (size_t i = 0; i < ROWS; i++)
+		fprintf(to, "  --%-18s %-8s %s\n", table[i].name,
+			table[i].argument ? table[i].argument : "", table[i].help);
+	fprintf(to, "\nSIGUSR1 prints state and counters on standard error. See godwitd(1).\n");
+}
+
+static char *trim(char *s)
+{
+	char *end;
+
+	while (isspace((unsigned char)*s))
+		s++;
+	end = s + strlen(s);
+	while (end > s && isspace((unsigned char)end[-1]))
+		*--end = 0;
+	return s;
+}
+
+static int file_line(struct options *o, char *line, struct err *e)
+{
+	char *value = strchr(line, '=');
+	char *key;
+
+	if (!value)
+		return err_set(e, -EINVAL, "'%s' is not of the form key = value", line);
+	*value++ = 0;
+	key = trim(line);
+	value = trim(value);
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].in_file && strcmp(table[i].name, key) == 0)
+			return table[i].set(o, value, e);
+	return err_set(e, -EINVAL, "unknown key '%s'", key);
+}
+
+/* Sections are allowed and mean nothing: one file describes one vNIC. */
+static int file_parse(struct options *o, const char *path, struct err *e)
+{
+	FILE *f = fopen(path, "re");
+	char line[1024];
+	int rc = 0, number = 0;
+
+	if (!f)
+		return err_set(e, -errno == -EINVAL ? -EIO : -errno, "configuration file %s: %s",
+			       path, strerror(errno));
+	while (!rc && fgets(line, sizeof(line), f)) {
+		char *text = trim(line);
+
+		number++;
+		if (*text && *text != '#' && *text != ';' && *text != '[')
+			rc = file_line(o, text, e);
+	}
+	fclose(f);
+	return rc ? err_prefix(e, rc, "%s:%d", path, number) : 0;
+}
+
+static void long_options(struct option *out)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		out[i] = (struct option){ .name = table[i].name,
+					  .has_arg = table[i].argument ? required_argument :
+									 no_argument,
+					  .val = 256 + (int)i };
+	out[ROWS] = (struct option){ 0 };
+}
+
+/* One walk over the command line: files first, then everything else over them. */
+static int walk(int argc, char **argv, struct options *o, bool files, struct err *e)
+{
+	struct option options[ROWS + 1];
+	int c, rc = 0;
+
+	long_options(options);
+	optind = 0;
+	opterr = 0;
+	while (!rc && (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		const struct option_row *row = c >= 256 ? &table[c - 256] : NULL;
+
+		if (c == ':')
+			return err_set(e, -EINVAL, "%s needs an argument", argv[optind - 1]);
+		if (!row)
+			return err_set(e, -EINVAL, "unknown option %s", argv[optind - 1]);
+		if (files && !row->set)
+			rc = file_parse(o, optarg, e);
+		else if (!files && row->set)
+			rc = row->set(o, optarg, e);
+	}
+	if (!rc && optind < argc)
+		return err_set(e, -EINVAL, "'%s' is one argument too many", argv[optind]);
+	return rc;
+}
+
+static int defaults(struct options *o, struct err *e)
+{
+	char *path;
+
+	if (!o->name)
+		return err_set(e, -EINVAL, "--name is missing");
+	if (!o->device)
+		return err_set(e, -EINVAL,
+			       "--device is missing: give the VF's PCI address, or a DPDK vdev");
+	if (o->fd >= 0 && o->socket_path)
+		return err_set(e, -EINVAL, "--fd and --socket-path exclude each other");
+	if (o->fd >= 0 || o->socket_path)
+		return 0;
+	if (asprintf(&path, "/run/godwit/%s/vhost.sock", o->name) < 0)
+		return err_set(e, -ENOMEM, "no memory");
+	o->socket_path = path;
+	return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *o, struct err *e)
+{
+	int rc;
+
+	*o = (struct options){ .fd = -1, .group = "kvm", .memory_mib = 64, .log_level = LOG_NOTICE };
+	rc = walk(argc, argv, o, true, e);
+	if (!rc)
+		rc = walk(argc, argv, o, false, e);
+	if (rc || o->action != OPTIONS_RUN)
+		return rc;
+	return defaults(o, e);
+}

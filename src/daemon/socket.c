@@ -1,0 +1,166 @@
+/* socket.c: opening the vhost-user socket. A lock file is not needed: connect() tells a live socket from a dead one. */
+#include "daemon/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static int group_id(const char *name, bool required, gid_t *out, struct err *e)
+{
+	const struct group *g = getgrnam(name);
+
+	if (g) {
+		*out = g->gr_gid;
+		return 0;
+	}
+	if (required)
+		return err_set(e, -ENOENT,
+			       "group '%s' does not exist: make it, or name another with --group",
+			       name);
+	log_warning("group '%s' does not exist: the socket stays with the group of this process",
+		    name);
+	return 0;
+}
+
+/* Only the last component, and /run/godwit above it, are ours to make. */
+static int dir_make(struct listener *l, const char *path, gid_t gid, struct err *e)
+{
+	char *slash;
+
+	snprintf(l->dir, sizeof(l->dir), "%s", path);
+	slash = strrchr(l->dir, '/');
+	if (!slash || slash == l->dir) {
+		l->dir[0] = 0;
+		return 0;
+	}
+	*slash = 0;
+	if (strncmp(l->dir, "/run/godwit/", 12) == 0 && mkdir("/run/godwit", 0755) < 0 &&
+	    errno != EEXIST)
+		return err_set(e, -errno, "directory /run/godwit cannot be made: %s",
+			       strerror(errno));
+	if (mkdir(l->dir, 0750) < 0)
+		return errno == EEXIST ? 0 :
+					 err_set(e, -errno, "directory %s cannot be made: %s",
+						 l->dir, strerror(errno));
+	l->made_dir = true;
+	if (gid != (gid_t)-1 && chown(l->dir, (uid_t)-1, gid) < 0)
+		return err_set(e, -errno, "directory %s cannot be given to the group: %s", l->dir,
+			       strerror(errno));
+	return 0;
+}
+
+/* Returns 0 when the path is free (a dead socket is removed), or -EADDRINUSE. */
+static int path_free(const char *path, const struct sockaddr_un *sa, struct err *e)
+{
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ?
+			       0 :
+			       err_set(e, -errno, "socket path %s: %s", path, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(
+			e, -EADDRINUSE,
+			"socket path %s is there, and is no socket: remove it, or take another path",
+			path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(e, -errno, "socket: %s", strerror(errno));
+	rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
+	close(fd);
+	/* EAGAIN: its backlog is full, so somebody lives behind it. */
+	if (rc != -ECONNREFUSED)
+		return err_set(
+			e, rc == 0 || rc == -EAGAIN ? -EADDRINUSE : rc,
+			"socket path %s is served by another process%s: end that, or take another --name or --socket-path",
+			path, rc == -EACCES ? " (or not permitted)" : "");
+	log_info("dead socket %s is replaced", path);
+	return unlink(path) < 0 ? err_set(e, -errno, "dead socket %s cannot be removed: %s", path,
+					  strerror(errno)) :
+				  0;
+}
+
+static int bind_at(struct listener *l, const char *path, const struct sockaddr_un *sa, gid_t gid,
+		   struct err *e)
+{
+	mode_t mask;
+	int rc;
+
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0)
+		return err_set(e, -errno, "socket: %s", strerror(errno));
+	/* Never wider than meant, not even for a moment. */
+	mask = umask(0117);
+	rc = bind(l->fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
+	umask(mask);
+	if (rc)
+		return err_set(e, rc, "socket path %s: %s", path, strerror(-rc));
+	snprintf(l->path, sizeof(l->path), "%s", path);
+	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)
+		return err_set(e, -errno, "socket %s cannot be given to the group: %s", path,
+			       strerror(errno));
+	if (listen(l->fd, 16) < 0)
+		return err_set(e, -errno, "socket %s: listen: %s", path, strerror(errno));
+	return 0;
+}
+
+int listener_open(struct listener *l, const char *path, const char *group, bool group_required,
+		  struct err *e)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	gid_t gid = (gid_t)-1;
+	int rc;
+
+	*l = (struct listener){ .fd = -1 };
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return err_set(e, -ENAMETOOLONG, "socket path %s is longer than %zu characters",
+			       path, sizeof(sa.sun_path) - 1);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	rc = group_id(group, group_required, &gid, e);
+	if (!rc)
+		rc = dir_make(l, path, gid, e);
+	if (!rc)
+		rc = path_free(path, &sa, e);
+	if (!rc)
+		rc = bind_at(l, path, &sa, gid, e);
+	if (rc)
+		listener_close(l);
+	return rc;
+}
+
+int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e)
+{
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+
+	*l = (struct listener){ .fd = -1 };
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
+		return err_set(e, -ENOTSOCK, "--fd %d is no open socket", fd);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return err_set(e, -errno, "--fd %d: %s", fd, strerror(errno));
+	l->fd = fd;
+	*connected = !listening;
+	return 0;
+}
+
+void listener_close(struct listener *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	if (l->path[0])
+		unlink(l->path);
+	l->path[0] = 0;
+	if (l->made_dir)
+		rmdir(l->dir);
+	l->made_dir = false;
+}

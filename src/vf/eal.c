@@ -1,0 +1,215 @@
+/* eal.c: start of DPDK's environment abstraction layer. */
+#include "vf/eal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#include "base/log.h"
+
+#define HUGE_PAGE_KIB 2048
+
+static char first_error[256];
+
+const char *eal_error(void)
+{
+	return first_error;
+}
+
+void eal_error_clear(void)
+{
+	first_error[0] = 0;
+}
+
+/* DPDK writes whole lines. The first that speaks of a failure is kept for our own sentence. */
+static ssize_t eal_log_line(void *cookie, const char *buf, size_t size)
+{
+	int n = (int)size;
+
+	while (n > 0 && isspace((unsigned char)buf[n - 1]))
+		n--;
+	if (n == 0)
+		return (ssize_t)size;
+	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR && rte_log_cur_msg_loglevel() > 0) {
+		if (!first_error[0])
+			snprintf(first_error, sizeof(first_error), "%.*s", n, buf);
+		log_info("dpdk: %.*s", n, buf);
+	} else {
+		log_debug("dpdk: %.*s", n, buf);
+	}
+	return (ssize_t)size;
+}
+
+static FILE *eal_log_open(void)
+{
+	cookie_io_functions_t io = { .write = eal_log_line };
+	FILE *f = fopencookie(NULL, "w", io);
+
+	if (f)
+		setvbuf(f, NULL, _IOLBF, 0);
+	return f;
+}
+
+static unsigned long huge_pages_free_kib(void)
+{
+	const char *path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+	unsigned long pages = 0;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * HUGE_PAGE_KIB;
+}
+
+/* "0,2-3" of the CPUs that this process may run on. */
+static int cpus_allowed(char *text, size_t size)
+{
+	cpu_set_t set;
+	size_t used = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return -errno;
+	text[0] = 0;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		int n;
+
+		if (!CPU_ISSET(cpu, &set))
+			continue;
+		n = snprintf(text + used, size - used, "%s%d", used ? "," : "", cpu);
+		if (n < 0 || (size_t)n >= size - used)
+			return -E2BIG;
+		used += (size_t)n;
+	}
+	return used ? 0 : -EINVAL;
+}
+
+/* "2-3,6", of CPUs that this process may use: DPDK's own parser says less. */
+static int cpus_check(const char *list, struct err *e)
+{
+	const char *at = list;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return err_set(e, -errno, "cannot tell the CPUs that may be used");
+	do {
+		int first = -1, last, n = 0;
+
+		if (!isdigit((unsigned char)*at) || sscanf(at, "%4d%n", &first, &n) != 1)
+			break;
+		at += n;
+		last = first;
+		if (*at == '-' && isdigit((unsigned char)at[1]) &&
+		    sscanf(at + 1, "%4d%n", &last, &n) == 1)
+			at += n + 1;
+		for (int cpu = first; cpu <= last; cpu++)
+			if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &set))
+				return err_set(
+					e, -EINVAL,
+					"CPU list '%s': CPU %d is not among those this process may use",
+					list, cpu);
+		if (last >= first && !*at)
+			return 0;
+	} while (*at++ == ',');
+	return err_set(e, -EINVAL, "CPU list '%s': give numbers and ranges, such as 2 or 2-3,6",
+		       list);
+}
+
+/*
+ * DPDK prints its usage to standard output and alerts to standard error when it does not like to start. Both are sent
+ * away while it starts: the reason comes back through its log, and we say it in one sentence.
+ */
+static int eal_init_quietly(int argc, char **argv)
+{
+	int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
+	    error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), rc;
+
+	fflush(stdout);
+	if (out >= 0 && error >= 0 && null >= 0) {
+		log_to(error);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	rc = rte_eal_init(argc, argv);
+	fflush(stdout);
+	if (out >= 0 && error >= 0 && null >= 0) {
+		dup2(out, STDOUT_FILENO);
+		dup2(error, STDERR_FILENO);
+		log_to(STDERR_FILENO);
+	}
+	if (out >= 0)
+		close(out);
+	if (error >= 0)
+		close(error);
+	if (null >= 0)
+		close(null);
+	return rc;
+}
+
+int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err *e)
+{
+	char allowed[1024], lcores[2300], memory[24];
+	bool huge = huge_pages_free_kib() >= cfg->memory_mib * 1024ul;
+	char *argv[16];
+	int argc = 0, rc;
+	FILE *f;
+
+	rc = cpus_allowed(allowed, sizeof(allowed));
+	if (rc)
+		return err_set(e, rc, "cannot tell the CPUs that may be used");
+	if (cfg->cpus) {
+		rc = cpus_check(cfg->cpus, e);
+		if (rc)
+			return rc;
+	}
+	snprintf(lcores, sizeof(lcores), "0@(%s),1@(%s)", allowed, cfg->cpus ? cfg->cpus : allowed);
+	snprintf(memory, sizeof(memory), "%u", cfg->memory_mib);
+	f = eal_log_open();
+	if (f)
+		rte_openlog_stream(f);
+	argv[argc++] = strdup(cfg->name);
+	/* Without huge pages DPDK has a memory model of its own, which --in-memory excludes. */
+	argv[argc++] = strdup(huge ? "--in-memory" : "--no-shconf");
+	argv[argc++] = strdup("--no-telemetry");
+	argv[argc++] = strdup("--iova-mode=va");
+	/* Nothing is probed at the start: devices come by name. The address is no device's. */
+	argv[argc++] = strdup("-a");
+	argv[argc++] = strdup("ffff:ff:1f.7");
+	argv[argc++] = strdup("--lcores");
+	argv[argc++] = strdup(lcores);
+	argv[argc++] = strdup("-m");
+	argv[argc++] = strdup(memory);
+	if (!huge)
+		argv[argc++] = strdup("--no-huge");
+	argv[argc] = NULL;
+	for (int i = 0; i < argc; i++)
+		if (!argv[i])
+			return err_set(e, -ENOMEM, "no memory");
+	/* DPDK keeps the strings: they live as long as the process. */
+	rc = eal_init_quietly(argc, argv);
+	if (rc < 0)
+		return err_set(e, rte_errno == ENOMEM ? -ENOMEM : -EIO, "DPDK does not start%s%s",
+			       first_error[0] ? ": " : "", first_error);
+	facts->huge_pages = huge;
+	facts->dpdk_version = rte_version();
+	return 0;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}

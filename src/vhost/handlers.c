@@ -1,0 +1,352 @@
+/*
+ * handlers.c: what each message does to the state. Every handler runs with the rings paused when its rule says
+ * "changes", checks before it changes anything, and returns 0 or -errno with a sentence.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhost/internal.h"
+
+static int reply_u64(struct vhost_session *s, uint64_t value)
+{
+	s->reply.u64 = value;
+	s->reply_bytes = sizeof(s->reply.u64);
+	return 0;
+}
+
+/* NULL, with the sentence, when there is no such virtqueue. */
+static struct vhost_vring *vring_at(struct vhost_session *s, uint32_t index, struct err *e)
+{
+	if (index < VHOST_VRINGS)
+		return &s->state.vring[index];
+	err_set(e, -EINVAL, "virtqueue %" PRIu32 " does not exist", index);
+	return NULL;
+}
+
+static void fd_replace(int *slot, int fd)
+{
+	if (*slot >= 0)
+		close(*slot);
+	*slot = fd;
+}
+
+static int memory_logged(const struct guest_memory *m, const struct dirty_log *l, struct err *e)
+{
+	for (unsigned int i = 0; m && i < m->count; i++) {
+		if (!dirty_log_covers(l, m->region[i].gpa, m->region[i].size_bytes))
+			return err_set(e, -EINVAL,
+				       "the dirty log of %" PRIu64
+				       " pages is too small for guest memory up to 0x%" PRIx64,
+				       l->pages, m->region[i].gpa.v + m->region[i].size_bytes);
+	}
+	return 0;
+}
+
+static int get_features(struct vhost_session *s, struct err *e)
+{
+	return reply_u64(s, s->offered);
+}
+
+static int set_features(struct vhost_session *s, struct err *e)
+{
+	uint64_t features = s->payload.u64;
+	bool log = features >> VHOST_F_LOG_ALL & 1;
+	int rc;
+
+	if (features & ~s->offered)
+		return err_set(e, -EINVAL, "features 0x%" PRIx64 " were not offered",
+			       features & ~s->offered);
+	if (log && s->state.log) {
+		rc = memory_logged(s->state.mem, s->state.log, e);
+		if (rc)
+			return rc;
+	}
+	/* Spec: vhost-user, Ring states: without the protocol features a ring is enabled from the start. */
+	if (!(features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)) {
+		for (unsigned int i = 0; i < VHOST_VRINGS; i++)
+			s->state.vring[i].enabled = true;
+	}
+	if (!log && vhost_has(&s->state, VHOST_F_LOG_ALL)) {
+		dirty_log_free(s->state.log);
+		s->state.log = NULL;
+	}
+	s->state.features = features;
+	s->state.features_set = true;
+	return 0;
+}
+
+static int nothing(struct vhost_session *s, struct err *e)
+{
+	return 0;
+}
+
+static int set_mem_table(struct vhost_session *s, struct err *e)
+{
+	const struct vhost_mem_table *t = &s->payload.mem;
+	struct guest_region_spec spec[GUEST_MAX_REGIONS];
+	struct guest_memory *m;
+	int rc;
+
+	if (t->count == 0 || t->count > GUEST_MAX_REGIONS ||
+	    s->header.size <
+		    offsetof(struct vhost_mem_table, region) + t->count * sizeof(t->region[0]))
+		return err_set(e, -EINVAL, "%" PRIu32 " regions in a message of %" PRIu32 " bytes",
+			       t->count, s->header.size);
+	if (s->fd_count != t->count)
+		return err_set(e, -EINVAL, "%u descriptors for %" PRIu32 " regions", s->fd_count,
+			       t->count);
+	for (uint32_t i = 0; i < t->count; i++)
+		spec[i] = (struct guest_region_spec){ .gpa = { t->region[i].gpa },
+						      .uva = { t->region[i].uva },
+						      .size_bytes = t->region[i].size,
+						      .fd_offset = t->region[i].mmap_offset };
+	rc = guest_memory_new(spec, s->fds, t->count, &m, e);
+	if (rc)
+		return rc;
+	if (vhost_has(&s->state, VHOST_F_LOG_ALL) && s->state.log) {
+		rc = memory_logged(m, s->state.log, e);
+		if (rc) {
+			guest_memory_free(m);
+			return rc;
+		}
+	}
+	guest_memory_free(s->state.mem);
+	s->state.mem = m;
+	return 0;
+}
+
+static int set_log_base(struct vhost_session *s, struct err *e)
+{
+	struct dirty_log *l;
+	int rc;
+
+	if (s->fd_count != 1)
+		return err_set(e, -EINVAL, "needs one descriptor, %u came", s->fd_count);
+	rc = dirty_log_new(s->fds[0], s->payload.log.mmap_size, s->payload.log.mmap_offset, &l, e);
+	if (rc)
+		return rc;
+	rc = memory_logged(s->state.mem, l, e);
+	if (rc) {
+		dirty_log_free(l);
+		return rc;
+	}
+	dirty_log_free(s->state.log);
+	s->state.log = l;
+	return reply_u64(s, 0);
+}
+
+static int set_vring_num(struct vhost_session *s, struct err *e)
+{
+	uint32_t size = s->payload.state.num;
+	struct vhost_vring *v = vring_at(s, s->payload.state.index, e);
+
+	if (!v)
+		return -EINVAL;
+	if (v->started)
+		return err_set(e, -EBUSY, "the ring runs");
+	if (size == 0 || size > 32768 || (size & (size - 1)))
+		return err_set(e, -EINVAL, "ring size %" PRIu32 " is no power of two up to 32768",
+			       size);
+	v->size = size;
+	v->has_size = true;
+	return 0;
+}
+
+static int set_vring_addr(struct vhost_session *s, struct err *e)
+{
+	const struct vhost_vring_addr *a = &s->payload.addr;
+	struct vhost_vring *v = vring_at(s, a->index, e);
+
+	if (!v)
+		return -EINVAL;
+	if (a->flags & ~VHOST_VRING_LOG)
+		return err_set(e, -EINVAL, "unknown flags 0x%" PRIx32, a->flags);
+	v->desc.v = a->desc;
+	v->avail.v = a->avail;
+	v->used.v = a->used;
+	v->used_log.v = a->log;
+	v->log_used = a->flags & VHOST_VRING_LOG;
+	v->has_addr = true;
+	return 0;
+}
+
+static int set_vring_base(struct vhost_session *s, struct err *e)
+{
+	struct vhost_vring *v = vring_at(s, s->payload.state.index, e);
+
+	if (!v)
+		return -EINVAL;
+	if (v->started)
+		return err_set(e, -EBUSY, "the ring runs");
+	if (s->payload.state.num > UINT16_MAX)
+		return err_set(e, -EINVAL, "index %" PRIu32 " is no 16-bit number",
+			       s->payload.state.num);
+	v->base = (uint16_t)s->payload.state.num;
+	return 0;
+}
+
+static int get_vring_base(struct vhost_session *s, struct err *e)
+{
+	uint32_t index = s->payload.state.index;
+	struct vhost_vring *v = vring_at(s, index, e);
+
+	if (!v)
+		return -EINVAL;
+	if (v->started) {
+		v->base = s->ops->vring_base(s->arg, index);
+		v->started = false;
+		fd_replace(&v->kick_fd, -1);
+	}
+	s->reply.state = (struct vhost_vring_state){ .index = index, .num = v->base };
+	s->reply_bytes = sizeof(s->reply.state);
+	return 0;
+}
+
+/*
+ * The part that KICK, CALL and ERR share: the u64 holds the index and says whether a descriptor comes. Returns NULL with the
+ * sentence, or the virtqueue; then the descriptor is taken by fd_take().
+ */
+static struct vhost_vring *vring_of_fd(struct vhost_session *s, struct err *e)
+{
+	uint64_t value = s->payload.u64;
+	bool has_fd = !(value & VHOST_VRING_NO_FD);
+
+	if (value & ~(uint64_t)(VHOST_VRING_INDEX_MASK | VHOST_VRING_NO_FD)) {
+		err_set(e, -EINVAL, "unknown bits in 0x%" PRIx64, value);
+		return NULL;
+	}
+	if (s->fd_count != has_fd) {
+		err_set(e, -EINVAL, "%u descriptors came where %d belong", s->fd_count, has_fd);
+		return NULL;
+	}
+	return vring_at(s, value & VHOST_VRING_INDEX_MASK, e);
+}
+
+static int fd_take(struct vhost_session *s)
+{
+	return s->fd_count ? vhost_take_fd(s, 0) : -1;
+}
+
+/* Spec: vhost-user, Starting and stopping rings. */
+static int set_vring_kick(struct vhost_session *s, struct err *e)
+{
+	struct vhost_vring *v = vring_of_fd(s, e);
+
+	if (!v)
+		return -EINVAL;
+	if (!v->has_size || !v->has_addr || !s->state.mem || !s->state.features_set)
+		return err_set(
+			e, -EINVAL,
+			"comes before the ring's size, addresses, features or the memory table");
+	fd_replace(&v->kick_fd, fd_take(s));
+	v->started = true;
+	return 0;
+}
+
+static int set_vring_call(struct vhost_session *s, struct err *e)
+{
+	struct vhost_vring *v = vring_of_fd(s, e);
+
+	if (!v)
+		return -EINVAL;
+	fd_replace(&v->call_fd, fd_take(s));
+	return 0;
+}
+
+static int set_vring_err(struct vhost_session *s, struct err *e)
+{
+	struct vhost_vring *v = vring_of_fd(s, e);
+
+	if (!v)
+		return -EINVAL;
+	fd_replace(&v->err_fd, fd_take(s));
+	return 0;
+}
+
+static int get_protocol_features(struct vhost_session *s, struct err *e)
+{
+	return reply_u64(s, VHOST_PROTOCOL_FEATURES);
+}
+
+static int set_protocol_features(struct vhost_session *s, struct err *e)
+{
+	uint64_t unknown = s->payload.u64 & ~VHOST_PROTOCOL_FEATURES;
+
+	if (unknown)
+		return err_set(e, -EINVAL, "protocol features 0x%" PRIx64 " were not offered",
+			       unknown);
+	s->state.protocol_features = s->payload.u64;
+	return 0;
+}
+
+static int get_queue_num(struct vhost_session *s, struct err *e)
+{
+	return reply_u64(s, VHOST_VRINGS / 2);
+}
+
+static int set_vring_enable(struct vhost_session *s, struct err *e)
+{
+	struct vhost_vring *v = vring_at(s, s->payload.state.index, e);
+
+	if (!v)
+		return -EINVAL;
+	if (s->payload.state.num > 1)
+		return err_set(e, -EINVAL, "%" PRIu32 " is neither 0 nor 1", s->payload.state.num);
+	v->enabled = s->payload.state.num;
+	return 0;
+}
+
+static int send_rarp(struct vhost_session *s, struct err *e)
+{
+	uint8_t mac[6];
+
+	memcpy(mac, &s->payload.u64, sizeof(mac));
+	s->ops->announce(s->arg, mac);
+	return 0;
+}
+
+#define MEM_TABLE_MIN offsetof(struct vhost_mem_table, region)
+
+static const struct vhost_rule rules[] = {
+	/* request, name, payload min and max, fds, changes, handler */
+	{ VHOST_GET_FEATURES, "GET_FEATURES", 0, 0, 0, false, get_features },
+	{ VHOST_SET_FEATURES, "SET_FEATURES", 8, 8, 0, true, set_features },
+	{ VHOST_SET_OWNER, "SET_OWNER", 0, 0, 0, false, nothing },
+	/* Deprecated, and by the specification's advice ignored: it says nothing of what should be reset. */
+	{ VHOST_RESET_OWNER, "RESET_OWNER", 0, 0, 0, false, nothing },
+	{ VHOST_SET_MEM_TABLE, "SET_MEM_TABLE", MEM_TABLE_MIN, sizeof(struct vhost_mem_table),
+	  GUEST_MAX_REGIONS, true, set_mem_table },
+	{ VHOST_SET_LOG_BASE, "SET_LOG_BASE", 16, 16, 1, true, set_log_base },
+	{ VHOST_SET_LOG_FD, "SET_LOG_FD", 0, 0, 1, false, nothing },
+	{ VHOST_SET_VRING_NUM, "SET_VRING_NUM", 8, 8, 0, true, set_vring_num },
+	{ VHOST_SET_VRING_ADDR, "SET_VRING_ADDR", 40, 40, 0, true, set_vring_addr },
+	{ VHOST_SET_VRING_BASE, "SET_VRING_BASE", 8, 8, 0, true, set_vring_base },
+	{ VHOST_GET_VRING_BASE, "GET_VRING_BASE", 8, 8, 0, true, get_vring_base },
+	{ VHOST_SET_VRING_KICK, "SET_VRING_KICK", 8, 8, 1, true, set_vring_kick },
+	{ VHOST_SET_VRING_CALL, "SET_VRING_CALL", 8, 8, 1, true, set_vring_call },
+	{ VHOST_SET_VRING_ERR, "SET_VRING_ERR", 8, 8, 1, true, set_vring_err },
+	{ VHOST_GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", 0, 0, 0, false,
+	  get_protocol_features },
+	{ VHOST_SET_PROTOCOL_FEATURES, "SET_PROTOCOL_FEATURES", 8, 8, 0, false,
+	  set_protocol_features },
+	{ VHOST_GET_QUEUE_NUM, "GET_QUEUE_NUM", 0, 0, 0, false, get_queue_num },
+	{ VHOST_SET_VRING_ENABLE, "SET_VRING_ENABLE", 8, 8, 0, true, set_vring_enable },
+	{ VHOST_SEND_RARP, "SEND_RARP", 8, 8, 0, false, send_rarp },
+};
+
+const struct vhost_rule *vhost_rule_find(uint32_t request)
+{
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i].request == request)
+			return &rules[i];
+	return NULL;
+}
+
+const char *vhost_request_name(uint32_t request)
+{
+	const struct vhost_rule *rule = vhost_rule_find(request);
+
+	return rule ? rule->name : "unknown request";
+}

@@ -1,0 +1,52 @@
+/* internal.h: the vNIC's parts, shared by its life cycle, announcement, watch and show. */
+#ifndef GODWIT_VNIC_INTERNAL_H
+#define GODWIT_VNIC_INTERNAL_H
+
+#include "path/path.h"
+#include "vf/vf.h"
+#include "vhost/session.h"
+#include "vnic/vnic.h"
+
+struct vnic {
+	struct vnic_config cfg;
+	struct loop *loop;
+	struct vf vf;
+	struct path *path;
+	struct vhost_session *session;
+	enum vnic_state state;
+	/** A ring is bound: it has a place to keep. */
+	bool bound[VHOST_VRINGS];
+	/** A ring is in the worker's hands. */
+	bool running[VHOST_VRINGS];
+	/** No ring was started on this connection yet. */
+	bool fresh;
+	/** The VM has yet to arrive. */
+	bool awaiting_arrival;
+
+	int announce_timer, progress_timer;
+	/** RARPs still to send; they wait while the transmit ring does not run. */
+	unsigned int announce_left;
+	bool announce_armed;
+	uint8_t announce_mac[6];
+
+	bool progress_warned;
+	uint64_t connections;
+	void (*on_disconnect)(void *arg);
+	void *on_disconnect_arg;
+};
+
+/** Make the announcement timer. Returns 0 or -errno. */
+int announce_init(struct vnic *v);
+/** Announce @p mac several times, as soon as the transmit ring runs. */
+void announce_start(struct vnic *v, const uint8_t mac[6]);
+/** The rings have started or stopped: send what was held, or hold what is left. */
+void announce_update(struct vnic *v);
+
+/** Make the timer that looks for rings without progress, and watch the path's alarms. Returns 0 or -errno. */
+int watch_init(struct vnic *v);
+/** A ring has started: look at its progress in a while. */
+void watch_started(struct vnic *v);
+/** No more looking. */
+void watch_end(struct vnic *v);
+
+#endif

@@ -1,0 +1,266 @@
+/*
+ * vnic.c: the life cycle.
+ *
+ * The front-end's messages come as changes of one state (vhost/session.h). Before each, the path is paused; after it,
+ * vnic_apply() makes rings and path match what the state now says, and lets the worker go on. So there is one place that
+ * starts, re-binds and stops rings, and none where a ring runs on memory that is going away.
+ *
+ * While LOG_ALL is set and no log has come, nothing may run, or its writes would be missed: QEMU starts the rings of a guest that
+ * resets in mid-migration in that order.
+ */
+#include "vnic/vnic.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vnic/internal.h"
+
+/* How long a stop may wait for the port to take the guest's last frames. */
+#define FLUSH_LIMIT_NS 5000000u
+
+uint64_t vnic_features(void)
+{
+	return 1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_INDIRECT_DESC |
+	       1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_VERSION_1 | 1ull << VHOST_F_LOG_ALL |
+	       1ull << VHOST_USER_F_PROTOCOL_FEATURES;
+}
+
+static void state_set(struct vnic *v, enum vnic_state to)
+{
+	if (to == v->state)
+		return;
+	if (!vnic_state_allowed(v->state, to))
+		log_error("state %s follows %s, which the table does not allow",
+			  vnic_state_name(to), vnic_state_name(v->state));
+	log_write(to == VNIC_CLOSING ? LOG_INFO : LOG_NOTICE, "%s", vnic_state_name(to));
+	v->state = to;
+}
+
+static enum vnic_state state_of(const struct vnic *v, const struct vhost_state *s)
+{
+	if (v->bound[PATH_RX] || v->bound[PATH_TX])
+		return vhost_has(s, VHOST_F_LOG_ALL) ? VNIC_LOGGING : VNIC_RUNNING;
+	return v->fresh ? VNIC_NEGOTIATING : VNIC_STOPPED;
+}
+
+static void ring_stop(struct vnic *v, int i)
+{
+	v->bound[i] = false;
+	v->running[i] = false;
+	path_activate(v->path, i, false);
+}
+
+static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct err *e)
+{
+	static const char *const name[] = { "receive", "transmit" };
+	const struct vhost_vring *vr = &s->vring[i];
+	bool log = vhost_has(s, VHOST_F_LOG_ALL), waits = log && !s->log;
+	struct ring *r = path_ring(v->path, i);
+	struct ring_config cfg = {
+		.size = (uint16_t)vr->size,
+		.desc = vr->desc,
+		.avail = vr->avail,
+		.used = vr->used,
+		.used_log = vr->used_log,
+		.log_used = vr->log_used,
+		.event_idx = vhost_has(s, VIRTIO_F_EVENT_IDX),
+		.indirect = vhost_has(s, VIRTIO_F_INDIRECT_DESC),
+		.device_writes = i == PATH_RX,
+		.call_fd = vr->call_fd,
+	};
+	bool again = v->bound[i], call = !v->running[i] || r->cfg.call_fd != vr->call_fd;
+	int rc = ring_bind(r, &cfg, s->mem, log ? s->log : NULL, again, vr->base, e);
+
+	if (rc)
+		return err_prefix(e, rc, "%s ring", name[i]);
+	v->bound[i] = true;
+	path_enable(v->path, i, vr->enabled);
+	path_activate(v->path, i, !waits && !(r->broken && i == PATH_TX));
+	if (waits) {
+		v->running[i] = false;
+		return 0;
+	}
+	if (!v->running[i] && !r->broken) {
+		ring_suppress_kicks(r, true);
+		log_info("%s ring starts at entry %u of %u", name[i], r->next_avail, r->cfg.size);
+	}
+	v->running[i] = !r->broken;
+	/* A call that went to an eventfd now gone is lost: one too many costs nothing. */
+	if (call && r->published_used != 0)
+		ring_call(r);
+	return 0;
+}
+
+/* The first start of a connection: what the port holds was meant for nobody, or for an earlier guest. */
+static void first_start(struct vnic *v)
+{
+	v->fresh = false;
+	path_discard(v->path);
+	watch_started(v);
+	if (!v->awaiting_arrival)
+		return;
+	v->awaiting_arrival = false;
+	log_notice("the VM has arrived");
+	announce_start(v, v->vf.mac);
+}
+
+static void vnic_pause(void *arg)
+{
+	struct vnic *v = arg;
+
+	path_pause(v->path);
+}
+
+static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
+{
+	struct vnic *v = arg;
+	bool first;
+	int rc = 0;
+
+	path_set_layout(v->path,
+			vhost_has(s, VIRTIO_F_VERSION_1) || vhost_has(s, VIRTIO_NET_F_MRG_RXBUF) ?
+				12 :
+				10,
+			vhost_has(s, VIRTIO_NET_F_MRG_RXBUF));
+	for (int i = 0; i < VHOST_VRINGS && !rc; i++) {
+		if (s->vring[i].started)
+			rc = ring_start(v, i, s, e);
+		else
+			ring_stop(v, i);
+	}
+	for (int i = 0; i < VHOST_VRINGS && rc; i++)
+		ring_stop(v, i);
+	first = v->fresh && (v->running[PATH_RX] || v->running[PATH_TX]);
+	if (first)
+		first_start(v);
+	if (v->state != VNIC_CLOSING)
+		state_set(v, state_of(v, s));
+	announce_update(v);
+	path_resume(v->path);
+	return rc;
+}
+
+static uint16_t vnic_vring_base(void *arg, unsigned int index)
+{
+	struct vnic *v = arg;
+	struct ring *r = path_ring(v->path, index);
+
+	if (!v->bound[index])
+		return vhost_session_state(v->session)->vring[index].base;
+	if (index == PATH_TX)
+		path_flush_tx(v->path, FLUSH_LIMIT_NS);
+	if (v->running[index] && !r->broken)
+		ring_suppress_kicks(r, false);
+	log_info("%s ring stops at entry %u", index == PATH_RX ? "receive" : "transmit",
+		 r->next_avail);
+	ring_stop(v, (int)index);
+	return r->next_avail;
+}
+
+static void vnic_announce(void *arg, const uint8_t mac[6])
+{
+	announce_start(arg, mac);
+}
+
+static void vnic_closed(void *arg, const char *reason)
+{
+	struct vnic *v = arg;
+
+	log_notice("the front-end is gone: %s", reason);
+	v->session = NULL;
+	v->announce_left = 0;
+	if (v->state == VNIC_CLOSING)
+		return;
+	state_set(v, VNIC_WAITING);
+	if (v->on_disconnect)
+		v->on_disconnect(v->on_disconnect_arg);
+}
+
+static const struct vhost_ops ops = {
+	.pause = vnic_pause,
+	.apply = vnic_apply,
+	.vring_base = vnic_vring_base,
+	.announce = vnic_announce,
+	.closed = vnic_closed,
+};
+
+int vnic_connect(struct vnic *v, int fd)
+{
+	int rc;
+
+	if (v->session) {
+		log_warning("a second front-end is refused: one is connected");
+		close(fd);
+		return -EBUSY;
+	}
+	v->fresh = true;
+	v->progress_warned = false;
+	rc = vhost_session_new(v->loop, fd, vnic_features(), &ops, v, &v->session);
+	if (rc) {
+		log_error("the connection cannot be served: %s", strerror(-rc));
+		return rc;
+	}
+	v->connections++;
+	state_set(v, VNIC_NEGOTIATING);
+	return 0;
+}
+
+int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, struct err *e)
+{
+	struct vf_config vc = { .device = cfg->device, .mac = cfg->mac };
+	struct vnic *v = calloc(1, sizeof(*v));
+	int rc;
+
+	if (!v)
+		return err_set(e, -ENOMEM, "no memory for a vNIC");
+	v->cfg = *cfg;
+	v->loop = l;
+	v->awaiting_arrival = cfg->incoming;
+	v->announce_timer = -1;
+	v->progress_timer = -1;
+	rc = vf_attach(&v->vf, &vc, e);
+	if (!rc)
+		rc = path_new(&v->vf, &v->path, e);
+	if (!rc) {
+		rc = announce_init(v);
+		if (!rc)
+			rc = watch_init(v);
+		if (rc)
+			err_set(e, rc, "the event loop takes no timer: %s", strerror(-rc));
+	}
+	if (rc) {
+		vnic_free(v);
+		return rc;
+	}
+	*out = v;
+	return 0;
+}
+
+void vnic_free(struct vnic *v)
+{
+	if (!v)
+		return;
+	state_set(v, VNIC_CLOSING);
+	vhost_session_close(v->session, "godwitd ends");
+	loop_timer_free(v->loop, v->announce_timer);
+	if (v->path)
+		watch_end(v);
+	path_free(v->path);
+	vf_detach(&v->vf);
+	free(v);
+}
+
+enum vnic_state vnic_state(const struct vnic *v)
+{
+	return v->state;
+}
+
+void vnic_on_disconnect(struct vnic *v, void (*fn)(void *arg), void *arg)
+{
+	v->on_disconnect = fn;
+	v->on_disconnect_arg = arg;
+}

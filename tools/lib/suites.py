@@ -1,0 +1,52 @@
+"""The table of test suites, in the order in which they run (one at a time: they want both cores)."""
+
+import dataclasses
+import shutil
+import subprocess
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """One suite: what it needs, the build it runs on, how long it may take."""
+
+    name: str
+    needs: str  # the file or directory that must exist
+    kind: str  # "meson": tests of that Meson suite; "pytest": a directory; "run": a program
+    build: str  # the build of tools/build whose programs it tests
+    limit_s: int
+    slow: bool = False
+
+    @property
+    def meson(self):
+        return self.kind == "meson"
+
+    def command(self, builddir, junit):
+        """The command line, run in the project's root."""
+        if self.kind == "meson":
+            command = ["/usr/bin/meson", "test", "-C", str(builddir), "--no-rebuild", "--print-errorlogs",
+                       "--suite", self.name]
+            if self.build == "tsan" and can_disable_aslr():
+                command.append("--wrapper=setarch -R")
+            return command
+        if self.kind == "pytest":
+            # -p no:cacheprovider: nothing is written next to the sources.
+            return ["/usr/bin/python3", "-m", "pytest", "-v", "-ra", "--durations=5", "-p", "no:cacheprovider",
+                    f"--junitxml={junit}", self.needs]
+        return [f"./{self.needs}", "check"]
+
+
+def can_disable_aslr():
+    """Older ThreadSanitizer run-times cannot start under the wide address randomisation of newer kernels."""
+    return bool(shutil.which("setarch")) and \
+        subprocess.run(["setarch", "-R", "true"], capture_output=True).returncode == 0
+
+
+SUITES = (
+    Suite("unit", "tests/unit", "meson", "asan", 600),
+    Suite("tsan", "tests/unit", "meson", "tsan", 600),
+    Suite("tools", "tests/tools", "pytest", "plain", 300),
+    Suite("report", "tests/report", "pytest", "plain", 300),
+    Suite("wire", "tests/wire", "pytest", "asan", 900, slow=True),
+    Suite("e2e", "tests/e2e", "pytest", "plain", 1200, slow=True),
+    Suite("lab", "lab/run", "run", "plain", 2400, slow=True),
+)
