@@ -173,6 +173,8 @@ static void vnic_closed(void *arg, const char *reason)
 	log_notice("the front-end is gone: %s", reason);
 	v->session = NULL;
 	v->announce_left = 0;
+	/* A front-end that died asked for no stop: what its guest has sent is still to go out. */
+	path_flush_tx(v->path, FLUSH_LIMIT_NS);
 	if (v->state == VNIC_CLOSING)
 		return;
 	state_set(v, VNIC_WAITING);
