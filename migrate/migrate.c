@@ -67,11 +67,13 @@ static void ctx_entered(void *ctx, const char *phase)
 
 static void final_state(struct vm *vm, char *state, size_t size)
 {
-	if (!vm->role)
+	snprintf(state, size, "unknown");
+	if (!vm->qmp)
 		return;
 	if (vm_connected(vm) && !vm_state(vm, state, size, NULL))
 		return;
-	snprintf(state, size, "%s", vm_probe(vm) == VM_ENDED ? "gone" : "unknown");
+	if (vm_probe(vm) == VM_ENDED)
+		snprintf(state, size, "gone");
 }
 
 static void fill_result(struct migrate_ctx *c, int rc)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "run.h"
 
+#define SETTLE_MS 10000 /* for the source to put its affairs in order */
 #define ASK_MS 250 /* how often a silent QEMU is asked, where events should do */
 
 static int set_events(struct vm *vm, bool on, struct err *e)
@@ -144,6 +145,23 @@ static int copy_timeout(struct migrate_ctx *c, struct err *e)
 		       c->req->timeout_s, c->stall[0] ? c->stall : "allow it more time");
 }
 
+/* 0 both are there, 1 the plan goes on without them, -errno. */
+static int copy_alive(struct migrate_ctx *c, struct err *e)
+{
+	bool ended = !vm_connected(&c->destination) && vm_probe(&c->destination) != VM_ALIVE;
+
+	if (ended) /* because the source died? Then its monitor closes within a moment */
+		vm_wait(&c->source, &c->destination, 100);
+	if (!vm_connected(&c->source) && c->plan.committed)
+		return 1; /* the VM is said to be there already: confirm finds out */
+	if (!vm_connected(&c->source))
+		return err_set(e, -ECONNRESET, "the source's QEMU ended in mid-copy: look at its log");
+	if (ended)
+		return err_set(e, -ECONNRESET, "the destination's QEMU ended in mid-copy: look at its "
+			       "log");
+	return 0;
+}
+
 static int precopy_run(void *ctx, struct err *e)
 {
 	struct migrate_ctx *c = ctx;
@@ -155,19 +173,16 @@ static int precopy_run(void *ctx, struct err *e)
 	while (!rc) {
 		if (plan_interrupted(&c->plan))
 			return err_set(e, -ECANCELED, "cancelled by the user");
-		if (!vm_connected(&c->source) && c->plan.committed)
-			return 0; /* the VM is said to be there already: confirm finds out */
-		if (!vm_connected(&c->source))
-			return err_set(e, -ECONNRESET, "the source's QEMU ended in mid-copy: look at "
-				       "its log");
-		if (!vm_connected(&c->destination) && vm_probe(&c->destination) != VM_ALIVE)
-			return err_set(e, -ECONNRESET, "the destination's QEMU ended in mid-copy: "
-				       "look at its log");
+		rc = copy_alive(c, e);
+		if (rc)
+			break;
 		if (!plan_left_ms(&c->plan, 1))
 			return copy_timeout(c, e);
 		if (clock_now_ns() >= next_ns || c->source.stop_at > 0 ||
 		    migrate_is_over(c->source.migration)) {
 			rc = copy_look(c, e);
+			if (rc < 0 && !vm_connected(&c->source))
+				rc = 0; /* said above, in better words */
 			next_ns = clock_now_ns() + MIGRATE_TICK_MS * 1000000ull;
 		}
 		if (!rc)
@@ -235,16 +250,24 @@ static int arrival_look(struct migrate_ctx *c, bool *told, struct err *e)
 	return 1;
 }
 
+/* QEMU 7.2 says "completed" first, then counts its figures, then becomes postmigrate. */
 static int check_source_is_left(struct migrate_ctx *c, struct err *e)
 {
 	char state[24];
 
-	if (!vm_connected(&c->source) || vm_state(&c->source, state, sizeof(state), NULL))
-		return 0; /* its end was noticed; the VM is where it should be */
-	if (!strcmp(state, "running"))
-		return err_set(e, -EIO, "somebody continued the source: the VM runs at both sides, stop "
-			       "one of them at once");
-	return 0;
+	for (int waited = 0; waited < SETTLE_MS; waited += 20) {
+		if (!vm_connected(&c->source) ||
+		    vm_state(&c->source, state, sizeof(state), NULL))
+			return 0; /* its end was noticed; the VM is where it should be */
+		if (!strcmp(state, "running"))
+			return err_set(e, -EIO, "somebody continued the source: the VM runs at both "
+				       "sides, stop one of them at once");
+		if (!strcmp(state, "postmigrate"))
+			return vm_query_migration(&c->source, &c->out->figures, e);
+		vm_wait(&c->source, &c->destination, 20);
+	}
+	return err_set(e, -ETIMEDOUT, "the VM runs at the destination, but the source stays \"%s\"",
+		       state);
 }
 
 static int confirm_run(void *ctx, struct err *e)
