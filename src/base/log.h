@@ -23,7 +23,10 @@ int log_level_parse(const char *text, enum log_level *level);
 /** True when lines of @p level are written: guards costly preparation. */
 bool log_enabled(enum log_level level);
 
-/** Write one line; no newline in @p fmt. Thread: any, but never the data path. Never blocks for long. */
+/**
+ * Write one line; no newline in @p fmt. Thread: any, but never the data path. Never blocks for
+ * long.
+ */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)

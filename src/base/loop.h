@@ -7,12 +7,17 @@
 
 struct loop;
 
-/** Called when @p fd is ready; @p events as of epoll(7). It may remove itself or any other source. */
+/**
+ * Called when @p fd is ready; @p events as of epoll(7). It may remove itself or any other source.
+ */
 typedef void loop_fn(void *arg, int fd, uint32_t events);
 
 /** Make a loop. Returns 0 or -errno. The caller owns *out and frees it with loop_free(). */
 int loop_new(struct loop **out);
-/** Free a loop. File descriptors that were added stay open, except those the loop made itself. NULL is fine. */
+/**
+ * Free a loop. File descriptors that were added stay open, except those the loop made itself. NULL
+ * is fine.
+ */
 void loop_free(struct loop *l);
 
 /**
@@ -38,7 +43,8 @@ int loop_timer_set(struct loop *l, int timer, uint64_t after_ns, uint64_t every_
 void loop_timer_free(struct loop *l, int timer);
 
 /**
- * Take signals through the loop. Blocks them in the calling thread (make threads afterwards, so that they inherit it).
+ * Take signals through the loop. Blocks them in the calling thread (make threads afterwards, so
+ * that they inherit it).
  * The callback's @p events is the signal's number.
  * @param signals  zero-terminated list
  */

@@ -1,4 +1,7 @@
-/* main.c: godwitd, the vNIC process. The start order is written here, and the stop order is its reverse. */
+/*
+ * main.c: godwitd, the vNIC process. The start order is written here, and the stop order is its
+ * reverse.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,6 @@
-/* options.c: one table of options feeds the command line, the configuration file and the help text. */
+/*
+ * options.c: one table of options feeds the command line, the configuration file and the help text.
+ */
 #include "daemon/options.h"
 
 #include <ctype.h>

@@ -31,7 +31,8 @@ struct options {
 
 /**
  * Read the command line, and the file that --config names; the command line wins.
- * @return  0; -EINVAL: wrong usage (exit status 2); other -errno: the file cannot be read (exit status 1)
+ * @return  0; -EINVAL: wrong usage (exit status 2); other -errno: the file cannot be read (exit
+ *          status 1)
  */
 int options_parse(int argc, char **argv, struct options *o, struct err *e);
 /** The help text, made from the table of options. */

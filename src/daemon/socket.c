@@ -1,4 +1,7 @@
-/* socket.c: opening the vhost-user socket. A lock file is not needed: connect() tells a live socket from a dead one. */
+/*
+ * socket.c: opening the vhost-user socket. A lock file is not needed: connect() tells a live socket
+ * from a dead one.
+ */
 #include "daemon/socket.h"
 
 #include <errno.h>

@@ -15,15 +15,20 @@ struct listener {
 };
 
 /**
- * Listen on @p path: its directory is made with mode 0750, the socket has mode 0660, both belong to @p group. A socket
+ * Listen on @p path: its directory is made with mode 0750, the socket has mode 0660, both belong to
+ * @p group. A socket
  * that nobody serves any more is replaced, a live one is left alone.
  * @param group           group name
  * @param group_required  false: a group that does not exist is passed over with a warning
- * @return                0, -EADDRINUSE (served by another process), -ENAMETOOLONG, or another -errno
+ * @return                0, -EADDRINUSE (served by another process), -ENAMETOOLONG, or another
+ *                        -errno
  */
 int listener_open(struct listener *l, const char *path, const char *group, bool group_required,
 		  struct err *e);
-/** Take an open socket. @p connected tells whether it is a connection already. Returns 0 or -ENOTSOCK. */
+/**
+ * Take an open socket. @p connected tells whether it is a connection already. Returns 0 or
+ * -ENOTSOCK.
+ */
 int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e);
 /** Close, and remove what was made. Idempotent. */
 void listener_close(struct listener *l);

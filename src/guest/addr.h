@@ -1,4 +1,6 @@
-/* addr.h: the address spaces of a guest, as distinct types, so that the compiler catches a mix-up. */
+/*
+ * addr.h: the address spaces of a guest, as distinct types, so that the compiler catches a mix-up.
+ */
 #ifndef GODWIT_GUEST_ADDR_H
 #define GODWIT_GUEST_ADDR_H
 

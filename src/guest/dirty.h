@@ -34,8 +34,10 @@ bool dirty_log_lost(const struct dirty_log *l);
 bool dirty_log_covers(const struct dirty_log *l, struct gpa gpa, uint64_t len);
 
 /**
- * Mark the pages of [@p gpa, @p gpa + @p len) as written. Call it after the store: the front-end clears a bit, then
- * copies the page. The atomic or is a full barrier, so the store is seen before the bit is. Pages beyond the log's end are
+ * Mark the pages of [@p gpa, @p gpa + @p len) as written. Call it after the store: the front-end
+ * clears a bit, then
+ * copies the page. The atomic or is a full barrier, so the store is seen before the bit is. Pages
+ * beyond the log's end are
  * left out: the log was checked against the memory table, so there are none (see vhost/).
  * Thread:  any.
  * Spec:    vhost-user, Migration: bit (page % 8) of byte (page / 8), page = address / 4096

@@ -1,9 +1,12 @@
 /*
  * fault.c: SIGBUS on guest memory.
  *
- * The front-end owns the files behind guest memory and can truncate them after we mapped them. The next access then
- * raises SIGBUS in whichever thread made it. The handler maps anonymous pages over the whole range (a part of a hugetlb
- * mapping cannot be replaced), so the access completes on zeroes, and the mark makes the vNIC drop that connection.
+ * The front-end owns the files behind guest memory and can truncate them after we mapped them. The
+ * next access then
+ * raises SIGBUS in whichever thread made it. The handler maps anonymous pages over the whole range
+ * (a part of a hugetlb
+ * mapping cannot be replaced), so the access completes on zeroes, and the mark makes the vNIC drop
+ * that connection.
  * Watches are a fixed table of atomics, since a signal handler may not take a lock.
  */
 #include "guest/fault.h"

@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 /**
- * Take SIGBUS. A fault inside a watched range replaces the whole range by private zero pages and marks it lost; any
+ * Take SIGBUS. A fault inside a watched range replaces the whole range by private zero pages and
+ * marks it lost; any
  * other SIGBUS ends the process as usual.
  * @return  0 or -errno
  * Thread:  once, at start.
@@ -19,7 +20,10 @@ int fault_watch(void *base, size_t len);
 void fault_unwatch(int slot);
 /** True once a fault hit this watch. Negative slots are never lost. Thread: any. */
 bool fault_lost(int slot);
-/** True once any fault was survived in this process: a cheap first look for the data path. Thread: any. */
+/**
+ * True once any fault was survived in this process: a cheap first look for the data path. Thread:
+ * any.
+ */
 bool fault_any(void);
 
 #endif

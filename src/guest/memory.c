@@ -1,4 +1,7 @@
-/* memory.c: checking and mapping of the memory table. Everything in it comes from the front-end and is not trusted. */
+/*
+ * memory.c: checking and mapping of the memory table. Everything in it comes from the front-end and
+ * is not trusted.
+ */
 #include "guest/memory.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* memory.h: the guest's memory regions, and the only code that turns a guest address into a pointer. */
+/*
+ * memory.h: the guest's memory regions, and the only code that turns a guest address into a
+ * pointer.
+ */
 #ifndef GODWIT_GUEST_MEMORY_H
 #define GODWIT_GUEST_MEMORY_H
 
@@ -13,7 +16,10 @@
 #define GUEST_MAX_REGIONS 8
 #define GUEST_PAGE_BYTES 4096u
 
-/** One region as the front-end describes it. All four are multiples of GUEST_PAGE_BYTES, size is not 0. */
+/**
+ * One region as the front-end describes it. All four are multiples of GUEST_PAGE_BYTES, size is not
+ * 0.
+ */
 struct guest_region_spec {
 	struct gpa gpa;
 	struct uva uva;
@@ -40,7 +46,8 @@ struct guest_memory {
 /**
  * Check and map a memory table.
  * @param spec   @p count regions, untrusted
- * @param fds    @p count descriptors, one a region; they stay the caller's (the mapping outlives them)
+ * @param fds    @p count descriptors, one a region; they stay the caller's (the mapping outlives
+ *               them)
  * @param count  1 to GUEST_MAX_REGIONS
  * @param out    a new memory, owned by the caller, freed with guest_memory_free()
  * @return       0, -EINVAL (overlap, wrap, alignment, beyond the file), -ENOMEM, or mmap's error
@@ -52,13 +59,18 @@ int guest_memory_new(const struct guest_region_spec *spec, const int *fds, unsig
 /** Unmap. No thread may use the memory any more. NULL is fine. Thread: control. */
 void guest_memory_free(struct guest_memory *m);
 
-/** True when a page of @p m could not be read any more (its file was truncated): contents are void. Thread: any. */
+/**
+ * True when a page of @p m could not be read any more (its file was truncated): contents are void.
+ * Thread: any.
+ */
 bool guest_memory_lost(const struct guest_memory *m);
 
 /**
  * Translate @p gpa.
- * @param len  in: bytes wanted, at least 1; out: bytes that lie in one piece behind the pointer (1 to wanted)
- * @return     pointer into guest memory, valid as long as @p m; NULL when the address belongs to no region
+ * @param len  in: bytes wanted, at least 1; out: bytes that lie in one piece behind the pointer (1
+ *             to wanted)
+ * @return     pointer into guest memory, valid as long as @p m; NULL when the address belongs to no
+ *             region
  * Thread:     any; no lock.
  */
 static inline void *guest_at(const struct guest_memory *m, struct gpa gpa, uint64_t *len)
@@ -82,7 +94,10 @@ static inline void *guest_at(const struct guest_memory *m, struct gpa gpa, uint6
  */
 void *guest_at_uva(const struct guest_memory *m, struct uva uva, uint64_t len);
 
-/** The guest physical address of a pointer that guest_at_uva() gave; false when it points nowhere in @p m. */
+/**
+ * The guest physical address of a pointer that guest_at_uva() gave; false when it points nowhere in
+ * @p m.
+ */
 bool guest_gpa_of(const struct guest_memory *m, const void *host, struct gpa *out);
 
 /**

@@ -1,4 +1,7 @@
-/* counters.h: what a path counted: one writer (the worker), many readers; every drop has its reason. */
+/*
+ * counters.h: what a path counted: one writer (the worker), many readers; every drop has its
+ * reason.
+ */
 #ifndef GODWIT_PATH_COUNTERS_H
 #define GODWIT_PATH_COUNTERS_H
 

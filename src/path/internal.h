@@ -25,7 +25,10 @@ struct path {
 	/* Taken from the guest, and waiting for the port to have room. */
 	struct rte_mbuf *tx_held[PATH_BURST];
 	uint16_t tx_count;
-	/* One chain for transmit and for a frame's first, one for a frame's further ones: too large for a stack. */
+	/*
+	 * One chain for transmit and for a frame's first, one for a frame's further ones: too large
+	 * for a stack.
+	 */
 	struct ring_chain chain, more;
 	struct {
 		uint16_t head;

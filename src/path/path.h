@@ -1,4 +1,7 @@
-/* path.h: one queue pair of a guest wired to one queue pair of a port, and the worker that moves the frames. */
+/*
+ * path.h: one queue pair of a guest wired to one queue pair of a port, and the worker that moves
+ * the frames.
+ */
 #ifndef GODWIT_PATH_PATH_H
 #define GODWIT_PATH_PATH_H
 
@@ -26,7 +29,8 @@ int path_new(struct vf *vf, struct path **out, struct err *e);
 void path_free(struct path *p);
 
 /**
- * Stop the worker between two bursts. When it returns, nothing touches rings, guest memory, log or port. Nests not.
+ * Stop the worker between two bursts. When it returns, nothing touches rings, guest memory, log or
+ * port. Nests not.
  * Takes at most one burst's time.
  */
 void path_pause(struct path *p);
@@ -35,15 +39,27 @@ void path_resume(struct path *p);
 
 /** The ring of one direction: to be bound, stopped and read while the path is paused. */
 struct ring *path_ring(struct path *p, enum path_direction d);
-/** Let the worker use a ring, or not. Paused only. An inactive receive ring leaves frames in the port. */
+/**
+ * Let the worker use a ring, or not. Paused only. An inactive receive ring leaves frames in the
+ * port.
+ */
 void path_activate(struct path *p, enum path_direction d, bool active);
 /** A disabled ring stays active: its frames are consumed and dropped. Paused only. */
 void path_enable(struct path *p, enum path_direction d, bool enabled);
-/** Bytes of the virtio-net header (10 or 12), and whether a frame may take several chains. Paused only. */
+/**
+ * Bytes of the virtio-net header (10 or 12), and whether a frame may take several chains. Paused
+ * only.
+ */
 void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable);
-/** Forget what the port received so far: it was meant for nobody, or for an earlier guest. Paused only. */
+/**
+ * Forget what the port received so far: it was meant for nobody, or for an earlier guest. Paused
+ * only.
+ */
 void path_discard(struct path *p);
-/** Hand over to the port what the guest had given: waits up to @p limit_ns, then drops and counts. Paused only. */
+/**
+ * Hand over to the port what the guest had given: waits up to @p limit_ns, then drops and counts.
+ * Paused only.
+ */
 void path_flush_tx(struct path *p, uint64_t limit_ns);
 /** Send one RARP for @p mac from the worker. Thread: control; pauses and resumes by itself. */
 void path_announce(struct path *p, const uint8_t mac[6]);

@@ -1,8 +1,10 @@
 /*
  * rx.c: port to guest, by copy.
  *
- * A frame that finds no guest buffer is held, and the port is not asked for more: the port's own ring is the queue, and the
- * port counts what overflows it. A frame that the guest could never take is dropped with its reason.
+ * A frame that finds no guest buffer is held, and the port is not asked for more: the port's own
+ * ring is the queue, and the
+ * port counts what overflows it. A frame that the guest could never take is dropped with its
+ * reason.
  */
 #include <errno.h>
 #include <string.h>
@@ -51,8 +53,10 @@ static int first_check(const struct path *p, uint64_t left)
 }
 
 /*
- * Takes chains until the frame fits, copying on the way. The header goes last, since it holds their number.
- * Returns chains used, 0 when the guest has posted too little, -EMSGSIZE when it never fits, -EPROTO for a broken ring.
+ * Takes chains until the frame fits, copying on the way. The header goes last, since it holds their
+ * number.
+ * Returns chains used, 0 when the guest has posted too little, -EMSGSIZE when it never fits,
+ * -EPROTO for a broken ring.
  */
 static int frame_copy(struct path *p, const struct rte_mbuf *frame)
 {

@@ -1,8 +1,10 @@
 /*
  * tx.c: guest to port, by copy.
  *
- * A frame is copied whole, and its buffers go back at once: so nothing of the guest's is in the port's hands, ever. When
- * the port has no room, the copied frames are held and no more are taken: the guest's own ring is the queue.
+ * A frame is copied whole, and its buffers go back at once: so nothing of the guest's is in the
+ * port's hands, ever. When
+ * the port has no room, the copied frames are held and no more are taken: the guest's own ring is
+ * the queue.
  */
 #include <errno.h>
 #include <string.h>
@@ -101,7 +103,10 @@ void path_flush_tx(struct path *p, uint64_t limit_ns)
 		rte_pktmbuf_free(p->tx_held[--p->tx_count]);
 }
 
-/* A reverse ARP request for its own address, to everybody: what QEMU and switches use to say "here now". RFC 903. */
+/*
+ * A reverse ARP request for its own address, to everybody: what QEMU and switches use to say "here
+ * now". RFC 903.
+ */
 void path_rarp_send(struct path *p)
 {
 	static const uint8_t fixed[] = { 0x80, 0x35, 0x00, 0x01, 0x08, 0x00, 6, 4, 0x00, 0x03 };

@@ -1,11 +1,14 @@
 /*
  * worker.c: the thread that polls, and the handshake by which control stops it between two bursts.
  *
- * Control sets want_pause and waits under the lock for `paused`; the worker looks at want_pause before each round, so a pause
- * takes one burst at most. While paused the worker sleeps, and control may touch everything of the path's: the lock is the
+ * Control sets want_pause and waits under the lock for `paused`; the worker looks at want_pause
+ * before each round, so a pause
+ * takes one burst at most. While paused the worker sleeps, and control may touch everything of the
+ * path's: the lock is the
  * barrier. A path without an active ring is left paused, so an idle vNIC costs nothing.
  *
- * A worker that finds nothing to do goes on polling for a while, then sleeps for a bounded time, longer each round.
+ * A worker that finds nothing to do goes on polling for a while, then sleeps for a bounded time,
+ * longer each round.
  */
 #include <errno.h>
 #include <poll.h>
@@ -34,7 +37,10 @@ static void pause_here(struct path *p)
 
 	pthread_mutex_lock(&p->lock);
 	while (atomic_load(&p->want_pause) && !p->quit) {
-		/* Said anew at each wake-up: a resume and the next pause can both pass while we sleep. */
+		/*
+		 * Said anew at each wake-up: a resume and the next pause can both pass while we
+		 * sleep.
+		 */
 		p->paused = true;
 		pthread_cond_broadcast(&p->changed);
 		pthread_cond_wait(&p->changed, &p->lock);
@@ -173,7 +179,10 @@ void path_resume(struct path *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->want_pause, false);
-	/* Set here, not by the worker: a pause that follows at once must wait for the worker's own answer. */
+	/*
+	 * Set here, not by the worker: a pause that follows at once must wait for the worker's own
+	 * answer.
+	 */
 	p->paused = false;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);

@@ -1,9 +1,14 @@
-/* copy.c: copies between a flat buffer and a chain of guest buffers. All stores into guest buffers, and their log, are here. */
+/*
+ * copy.c: copies between a flat buffer and a chain of guest buffers. All stores into guest buffers,
+ * and their log, are here.
+ */
 #include <string.h>
 
 #include "ring/ring.h"
 
-/* The bytes left in the cursor's segment, after stepping over used-up ones; 0 at the chain's end. */
+/*
+ * The bytes left in the cursor's segment, after stepping over used-up ones; 0 at the chain's end.
+ */
 static uint32_t cursor_room(const struct ring_chain *c, struct ring_cursor *at)
 {
 	while (at->seg < c->count && at->offset == c->seg[at->seg].len) {

@@ -1,4 +1,6 @@
-/* ring.h: virtqueues as the path sees them: take a chain of buffers, fill or read it, give it back. */
+/*
+ * ring.h: virtqueues as the path sees them: take a chain of buffers, fill or read it, give it back.
+ */
 #ifndef GODWIT_RING_RING_H
 #define GODWIT_RING_RING_H
 
@@ -10,7 +12,10 @@
 #include "guest/dirty.h"
 #include "guest/memory.h"
 
-/** The most pieces one chain may have, region borders included. QEMU's own limit is 1024 descriptors. */
+/**
+ * The most pieces one chain may have, region borders included. QEMU's own limit is 1024
+ * descriptors.
+ */
 #define RING_CHAIN_MAX 1024
 /** Spec: virtio 1.2, 2.7: the queue size of a split virtqueue is at most 32768. */
 #define RING_SIZE_MAX 32768
@@ -47,13 +52,19 @@ struct ring_config {
 	bool log_used;
 	bool event_idx;
 	bool indirect;
-	/** True when we write into the buffers (receive ring), false when we read them (transmit ring). */
+	/**
+	 * True when we write into the buffers (receive ring), false when we read them (transmit
+	 * ring).
+	 */
 	bool device_writes;
 	/** Signalled when the guest wants to know; -1: the guest polls. Stays the caller's. */
 	int call_fd;
 };
 
-/** A split virtqueue. Owned by the worker while it runs, by the control thread while the worker is paused. */
+/**
+ * A split virtqueue. Owned by the worker while it runs, by the control thread while the worker is
+ * paused.
+ */
 struct ring {
 	struct ring_config cfg;
 	const struct guest_memory *mem;
@@ -75,7 +86,8 @@ struct ring {
 };
 
 /**
- * Start or re-bind a ring. A started ring keeps its place when it is bound again to new memory, log or configuration.
+ * Start or re-bind a ring. A started ring keeps its place when it is bound again to new memory, log
+ * or configuration.
  * @param r       zeroes, or a ring that was bound before
  * @param cfg     untrusted; copied
  * @param mem     stays the caller's and must outlive the ring's use

@@ -1,16 +1,22 @@
 /*
  * split.c: the split virtqueue.
  *
- * Theory of operation. The guest owns descriptors and the available ring, we own the used ring. Everything of the
- * guest's is read once into a local and checked there, since the guest can change it at any time. Entries are used in
- * the order in which they were made available, always: so the next entry to take is all there is to know of a ring when it
+ * Theory of operation. The guest owns descriptors and the available ring, we own the used ring.
+ * Everything of the
+ * guest's is read once into a local and checked there, since the guest can change it at any time.
+ * Entries are used in
+ * the order in which they were made available, always: so the next entry to take is all there is to
+ * know of a ring when it
  * stops, and GET_VRING_BASE needs no in-flight record.
  *
- * Barriers. available: idx is loaded with acquire before the entries and descriptors behind it. used: entries are stored
- * before idx with release; idx is stored before the guest's wish for a notification is read (full fence), pairing
+ * Barriers. available: idx is loaded with acquire before the entries and descriptors behind it.
+ * used: entries are stored
+ * before idx with release; idx is stored before the guest's wish for a notification is read (full
+ * fence), pairing
  * with the guest's fence between its wish and its last look at idx (virtio 1.2, 2.7.13.4).
  *
- * Dirty log. A page is marked after it was stored to and before the chain is shown as used, so that a page is either
+ * Dirty log. A page is marked after it was stored to and before the chain is shown as used, so that
+ * a page is either
  * copied again by the front-end or was not yet given to the guest.
  */
 #include "ring/split.h"
@@ -80,7 +86,10 @@ void ring_suppress_kicks(struct ring *r, bool suppress)
 	uint16_t flags = suppress ? RING_USED_NO_NOTIFY : 0;
 	volatile uint16_t *at = (volatile uint16_t *)(r->used + RING_USED_FLAGS);
 
-	/* With EVENT_IDX flags must stay 0; an avail_event that is never moved silences the guest by itself. */
+	/*
+	 * With EVENT_IDX flags must stay 0; an avail_event that is never moved silences the guest
+	 * by itself.
+	 */
 	if (r->cfg.event_idx)
 		flags = 0;
 	if (*at == flags)
@@ -144,7 +153,10 @@ static int desc_take(struct ring *r, struct ring_chain *c, const struct ring_des
 	return chain_add(r, c, (struct gpa){ d->addr }, d->len);
 }
 
-/* Spec: 2.7.5.3.1: no table within a table, no NEXT beside INDIRECT; the table is bounded like a chain. */
+/*
+ * Spec: 2.7.5.3.1: no table within a table, no NEXT beside INDIRECT; the table is bounded like a
+ * chain.
+ */
 static int indirect_walk(struct ring *r, struct ring_chain *c, const struct ring_desc *table)
 {
 	uint32_t count = table->len / sizeof(struct ring_desc), i = 0;

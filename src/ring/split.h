@@ -1,4 +1,7 @@
-/* split.h: the layout of a split virtqueue in guest memory. Spec: virtio 1.2, 2.7. Little-endian, as the hosts we run on. */
+/*
+ * split.h: the layout of a split virtqueue in guest memory. Spec: virtio 1.2, 2.7. Little-endian,
+ * as the hosts we run on.
+ */
 #ifndef GODWIT_RING_SPLIT_H
 #define GODWIT_RING_SPLIT_H
 
@@ -38,7 +41,10 @@ static inline uint64_t ring_desc_bytes(uint32_t size)
 	return 16ull * size;
 }
 
-/* The event words at the ends exist only with VIRTIO_F_EVENT_IDX: a front-end need not have mapped them. */
+/*
+ * The event words at the ends exist only with VIRTIO_F_EVENT_IDX: a front-end need not have mapped
+ * them.
+ */
 static inline uint64_t ring_avail_bytes(uint32_t size, int event_idx)
 {
 	return 4 + 2ull * size + (event_idx ? 2 : 0);

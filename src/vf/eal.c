@@ -129,7 +129,8 @@ static int cpus_check(const char *list, struct err *e)
 }
 
 /*
- * DPDK prints its usage to standard output and alerts to standard error when it does not like to start. Both are sent
+ * DPDK prints its usage to standard output and alerts to standard error when it does not like to
+ * start. Both are sent
  * away while it starts: the reason comes back through its log, and we say it in one sentence.
  */
 static int eal_init_quietly(int argc, char **argv)

@@ -7,7 +7,10 @@
 #include "base/err.h"
 
 struct eal_config {
-	/** DPDK memory in MiB, from huge pages when there are enough free ones, else from ordinary pages. */
+	/**
+	 * DPDK memory in MiB, from huge pages when there are enough free ones, else from ordinary
+	 * pages.
+	 */
 	unsigned int memory_mib;
 	/** CPU list for the worker ("2", "2-3,6"); NULL: those the process may use. */
 	const char *cpus;
@@ -22,7 +25,8 @@ struct eal_facts {
 };
 
 /**
- * Start DPDK. Once a process. The calling thread becomes lcore 0 (control), a second thread lcore 1 (the worker).
+ * Start DPDK. Once a process. The calling thread becomes lcore 0 (control), a second thread lcore 1
+ * (the worker).
  * DPDK's own messages go to our log, at level debug, errors at level info.
  * @return  0, -EINVAL (CPU list), -ENOMEM, or -EIO
  */

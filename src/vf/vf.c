@@ -32,7 +32,10 @@ static int port_find(const char *device, uint16_t *port)
 		rte_eth_iterator_cleanup(&it);
 		return 0;
 	}
-	/* Matching knows no vdev by its full devargs in every release: this process has one device, so the first is it. */
+	/*
+	 * Matching knows no vdev by its full devargs in every release: this process has one device,
+	 * so the first is it.
+	 */
 	RTE_ETH_FOREACH_DEV(id) {
 		*port = id;
 		return 0;
@@ -71,7 +74,10 @@ static int pool_create(struct vf *vf, struct err *e)
 	return 0;
 }
 
-/* Queue depths and offloads as plain as they come: what the guest was offered needs none of the port's. */
+/*
+ * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
+ * port's.
+ */
 static int port_configure(struct vf *vf, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
@@ -132,7 +138,10 @@ static int port_start(struct vf *vf, struct err *e)
 
 	if (rc)
 		return err_set(e, rc, "device does not start: %s", rte_strerror(-rc));
-	/* The guest's receive filters go to QEMU, not to us: all multicast is what IPv6 neighbour discovery needs. */
+	/*
+	 * The guest's receive filters go to QEMU, not to us: all multicast is what IPv6 neighbour
+	 * discovery needs.
+	 */
 	rc = rte_eth_allmulticast_enable(vf->port);
 	vf->allmulticast = rc == 0;
 	if (rc && vf->facts.pci[0])

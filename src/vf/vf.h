@@ -1,4 +1,7 @@
-/* vf.h: the port that a vNIC is wired to: a VF through DPDK's driver for it, or any other DPDK device. */
+/*
+ * vf.h: the port that a vNIC is wired to: a VF through DPDK's driver for it, or any other DPDK
+ * device.
+ */
 #ifndef GODWIT_VF_VF_H
 #define GODWIT_VF_VF_H
 

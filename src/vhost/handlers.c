@@ -1,5 +1,6 @@
 /*
- * handlers.c: what each message does to the state. Every handler runs with the rings paused when its rule says
+ * handlers.c: what each message does to the state. Every handler runs with the rings paused when
+ * its rule says
  * "changes", checks before it changes anything, and returns 0 or -errno with a sentence.
  */
 #include <errno.h>
@@ -63,7 +64,10 @@ static int set_features(struct vhost_session *s, struct err *e)
 		if (rc)
 			return rc;
 	}
-	/* Spec: vhost-user, Ring states: without the protocol features a ring is enabled from the start. */
+	/*
+	 * Spec: vhost-user, Ring states: without the protocol features a ring is enabled from the
+	 * start.
+	 */
 	if (!(features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)) {
 		for (unsigned int i = 0; i < VHOST_VRINGS; i++)
 			s->state.vring[i].enabled = true;
@@ -205,7 +209,8 @@ static int get_vring_base(struct vhost_session *s, struct err *e)
 }
 
 /*
- * The part that KICK, CALL and ERR share: the u64 holds the index and says whether a descriptor comes. Returns NULL with the
+ * The part that KICK, CALL and ERR share: the u64 holds the index and says whether a descriptor
+ * comes. Returns NULL with the
  * sentence, or the virtqueue; then the descriptor is taken by fd_take().
  */
 static struct vhost_vring *vring_of_fd(struct vhost_session *s, struct err *e)
@@ -314,7 +319,10 @@ static const struct vhost_rule rules[] = {
 	{ VHOST_GET_FEATURES, "GET_FEATURES", 0, 0, 0, false, get_features },
 	{ VHOST_SET_FEATURES, "SET_FEATURES", 8, 8, 0, true, set_features },
 	{ VHOST_SET_OWNER, "SET_OWNER", 0, 0, 0, false, nothing },
-	/* Deprecated, and by the specification's advice ignored: it says nothing of what should be reset. */
+	/*
+	 * Deprecated, and by the specification's advice ignored: it says nothing of what should be
+	 * reset.
+	 */
 	{ VHOST_RESET_OWNER, "RESET_OWNER", 0, 0, 0, false, nothing },
 	{ VHOST_SET_MEM_TABLE, "SET_MEM_TABLE", MEM_TABLE_MIN, sizeof(struct vhost_mem_table),
 	  GUEST_MAX_REGIONS, true, set_mem_table },

@@ -1,4 +1,7 @@
-/* message.h: the vhost-user wire format. Spec: QEMU, docs/interop/vhost-user. Host byte order, packed. */
+/*
+ * message.h: the vhost-user wire format. Spec: QEMU, docs/interop/vhost-user. Host byte order,
+ * packed.
+ */
 #ifndef GODWIT_VHOST_MESSAGE_H
 #define GODWIT_VHOST_MESSAGE_H
 

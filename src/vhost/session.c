@@ -1,8 +1,10 @@
 /*
  * session.c: the connection: assembling messages, dispatch, replies, the end.
  *
- * The socket never blocks us. A message is read to its last byte and never beyond, in as many pieces as it comes; its
- * descriptors are those that came with any of its bytes. A message that breaks a rule ends the connection, not the process,
+ * The socket never blocks us. A message is read to its last byte and never beyond, in as many
+ * pieces as it comes; its
+ * descriptors are those that came with any of its bytes. A message that breaks a rule ends the
+ * connection, not the process,
  * with a negative acknowledgement first where one was asked for.
  */
 #include "vhost/session.h"
@@ -75,7 +77,10 @@ int vhost_session_new(struct loop *l, int fd, uint64_t features, const struct vh
 	return 0;
 }
 
-/* Rings stop before what they use goes: pause, drop "started", apply, and only then unmap and close. */
+/*
+ * Rings stop before what they use goes: pause, drop "started", apply, and only then unmap and
+ * close.
+ */
 void vhost_session_close(struct vhost_session *s, const char *reason)
 {
 	struct err ignored;
@@ -107,7 +112,10 @@ static int send_reply(struct vhost_session *s)
 
 	memcpy(bytes, &h, sizeof(h));
 	memcpy(bytes + sizeof(h), &s->reply, s->reply_bytes);
-	/* A reply fits the socket buffer many times over: a peer that left no room does not read, and is let go. */
+	/*
+	 * A reply fits the socket buffer many times over: a peer that left no room does not read,
+	 * and is let go.
+	 */
 	if (send(s->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
 		return -EPIPE;
 	s->stats.replies++;
@@ -149,7 +157,10 @@ static int message_run(struct vhost_session *s, const struct vhost_rule *rule, s
 		return rule->handle(s, e);
 	s->ops->pause(s->arg);
 	rc = rule->handle(s, e);
-	/* After a failure the state is what it was, and the rings must go on or stop by it all the same. */
+	/*
+	 * After a failure the state is what it was, and the rings must go on or stop by it all the
+	 * same.
+	 */
 	if (rc) {
 		struct err ignored;
 
@@ -239,7 +250,9 @@ static ssize_t piece_read(struct vhost_session *s, struct err *e)
 	return n;
 }
 
-/* Returns 1 a message was handled, 0 nothing more to read now, or -errno the connection has to end. */
+/*
+ * Returns 1 a message was handled, 0 nothing more to read now, or -errno the connection has to end.
+ */
 static int session_step(struct vhost_session *s, struct err *e)
 {
 	ssize_t n = piece_read(s, e);

@@ -1,4 +1,7 @@
-/* session.h: one front-end connection: messages in, checked calls out. Knows bytes; knows no rings and no port. */
+/*
+ * session.h: one front-end connection: messages in, checked calls out. Knows bytes; knows no rings
+ * and no port.
+ */
 #ifndef GODWIT_VHOST_SESSION_H
 #define GODWIT_VHOST_SESSION_H
 
@@ -55,9 +58,12 @@ static inline bool vhost_has(const struct vhost_state *s, unsigned int bit)
 /**
  * What the owner of the rings does. All are called on the control thread.
  *
- * pause comes before anything in the state changes; when it returns, no thread touches guest memory, log or eventfds.
- * apply comes after, with the new state: rings are started, re-bound and stopped to match it, and work goes on. It
- * returns 0, or -errno with a sentence: then the connection is closed, and the rings must be stopped.
+ * pause comes before anything in the state changes; when it returns, no thread touches guest
+ * memory, log or eventfds.
+ * apply comes after, with the new state: rings are started, re-bound and stopped to match it, and
+ * work goes on. It
+ * returns 0, or -errno with a sentence: then the connection is closed, and the rings must be
+ * stopped.
  * vring_base stops a ring and gives its next available index.
  */
 struct vhost_ops {
@@ -66,7 +72,10 @@ struct vhost_ops {
 	uint16_t (*vring_base)(void *arg, unsigned int index);
 	/** SEND_RARP: announce @p mac, now or once the transmit ring runs. */
 	void (*announce)(void *arg, const uint8_t mac[6]);
-	/** The connection has ended, with the reason; rings are stopped (apply was called) and the session is gone after it. */
+	/**
+	 * The connection has ended, with the reason; rings are stopped (apply was called) and the
+	 * session is gone after it.
+	 */
 	void (*closed)(void *arg, const char *reason);
 };
 
@@ -81,7 +90,8 @@ struct vhost_session;
 /**
  * Serve a connection.
  * @param l         loop of the control thread
- * @param fd        a connected, non-blocking socket; the session's from now on, even when this fails
+ * @param fd        a connected, non-blocking socket; the session's from now on, even when this
+ *                  fails
  * @param features  offered feature bits
  * @param ops       kept; must outlive the session
  * @param out       owned by the caller until ops->closed, freed with vhost_session_free()

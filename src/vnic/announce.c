@@ -1,8 +1,10 @@
 /*
  * announce.c: telling the network where the guest is now.
  *
- * A RARP goes out several times, since switches and links that just came up lose the first. QEMU can ask for it before it
- * has given us memory or rings: it is held until the transmit ring runs, which is when the guest is here.
+ * A RARP goes out several times, since switches and links that just came up lose the first. QEMU
+ * can ask for it before it
+ * has given us memory or rings: it is held until the transmit ring runs, which is when the guest is
+ * here.
  */
 #include <string.h>
 

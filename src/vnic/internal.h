@@ -42,7 +42,10 @@ void announce_start(struct vnic *v, const uint8_t mac[6]);
 /** The rings have started or stopped: send what was held, or hold what is left. */
 void announce_update(struct vnic *v);
 
-/** Make the timer that looks for rings without progress, and watch the path's alarms. Returns 0 or -errno. */
+/**
+ * Make the timer that looks for rings without progress, and watch the path's alarms. Returns 0 or
+ * -errno.
+ */
 int watch_init(struct vnic *v);
 /** A ring has started: look at its progress in a while. */
 void watch_started(struct vnic *v);

@@ -7,7 +7,10 @@
 enum vnic_state {
 	/** No front-end is connected. */
 	VNIC_WAITING,
-	/** A front-end is connected, and no ring was started yet. On a migration's destination: until the VM arrives. */
+	/**
+	 * A front-end is connected, and no ring was started yet. On a migration's destination:
+	 * until the VM arrives.
+	 */
 	VNIC_NEGOTIATING,
 	/** A ring is started. */
 	VNIC_RUNNING,
@@ -22,7 +25,10 @@ enum vnic_state {
 
 /** "running" and so on; "?" for what is no state. */
 const char *vnic_state_name(enum vnic_state s);
-/** True when @p to may follow @p from. A state may always follow itself, but CLOSING has no successor. */
+/**
+ * True when @p to may follow @p from. A state may always follow itself, but CLOSING has no
+ * successor.
+ */
 bool vnic_state_allowed(enum vnic_state from, enum vnic_state to);
 
 #endif

@@ -1,11 +1,14 @@
 /*
  * vnic.c: the life cycle.
  *
- * The front-end's messages come as changes of one state (vhost/session.h). Before each, the path is paused; after it,
- * vnic_apply() makes rings and path match what the state now says, and lets the worker go on. So there is one place that
+ * The front-end's messages come as changes of one state (vhost/session.h). Before each, the path is
+ * paused; after it,
+ * vnic_apply() makes rings and path match what the state now says, and lets the worker go on. So
+ * there is one place that
  * starts, re-binds and stops rings, and none where a ring runs on memory that is going away.
  *
- * While LOG_ALL is set and no log has come, nothing may run, or its writes would be missed: QEMU starts the rings of a guest that
+ * While LOG_ALL is set and no log has come, nothing may run, or its writes would be missed: QEMU
+ * starts the rings of a guest that
  * resets in mid-migration in that order.
  */
 #include "vnic/vnic.h"
@@ -95,7 +98,10 @@ static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct
 	return 0;
 }
 
-/* The first start of a connection: what the port holds was meant for nobody, or for an earlier guest. */
+/*
+ * The first start of a connection: what the port holds was meant for nobody, or for an earlier
+ * guest.
+ */
 static void first_start(struct vnic *v)
 {
 	v->fresh = false;

@@ -1,4 +1,7 @@
-/* vnic.h: one vNIC: a front-end's connection, its rings, the path and the port, and their life together. */
+/*
+ * vnic.h: one vNIC: a front-end's connection, its rings, the path and the port, and their life
+ * together.
+ */
 #ifndef GODWIT_VNIC_VNIC_H
 #define GODWIT_VNIC_VNIC_H
 

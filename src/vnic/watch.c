@@ -1,4 +1,7 @@
-/* watch.c: noticing what goes wrong while rings run: broken rings, lost memory, rings that cannot move. */
+/*
+ * watch.c: noticing what goes wrong while rings run: broken rings, lost memory, rings that cannot
+ * move.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -19,7 +22,10 @@ static void error_signal(const struct vhost_vring *v)
 		log_debug("an error descriptor cannot be signalled");
 }
 
-/* The worker met a ring that it cannot go on with. Bad memory ends the connection, a bad ring only itself. */
+/*
+ * The worker met a ring that it cannot go on with. Bad memory ends the connection, a bad ring only
+ * itself.
+ */
 static void alarm_ready(void *arg, int fd, uint32_t events)
 {
 	struct vnic *v = arg;
@@ -39,7 +45,10 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 			continue;
 		}
 		v->running[i] = false;
-		/* A receive ring that is broken goes on dropping; a transmit ring has nothing left to do. */
+		/*
+		 * A receive ring that is broken goes on dropping; a transmit ring has nothing left
+		 * to do.
+		 */
 		if (i == PATH_TX)
 			path_activate(v->path, PATH_TX, false);
 		error_signal(&vhost_session_state(v->session)->vring[i]);
@@ -57,7 +66,8 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 }
 
 /*
- * Memory that is not shared reads as zeroes for us while the guest works in its own copy: it has kicked, and posted
+ * Memory that is not shared reads as zeroes for us while the guest works in its own copy: it has
+ * kicked, and posted
  * nothing. Only the receive ring tells: a driver always posts buffers there.
  */
 static void progress_due(void *arg, int fd, uint32_t events)
