@@ -52,12 +52,12 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 		if (i == PATH_TX)
 			path_activate(v->path, PATH_TX, false);
 		error_signal(&vhost_session_state(v->session)->vring[i]);
-		log_error(
-			"the guest broke its %s ring at entry %u: it stands still until the guest's driver resets the device%s",
-			ring_name[i], r->next_avail,
-			r->avail[1] == 0 && r->next_avail ?
-				" (no ring progress: is guest memory shared?)" :
-				"");
+		log_error("the guest broke its %s ring at entry %u: it stands still until the "
+			  "guest's driver resets the device%s",
+			  ring_name[i], r->next_avail,
+			  r->avail[1] == 0 && r->next_avail ?
+				  " (no ring progress: is guest memory shared?)" :
+				  "");
 	}
 	path_resume(v->path);
 	if (lost)
@@ -70,26 +70,28 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
  * kicked, and posted
  * nothing. Only the receive ring tells: a driver always posts buffers there.
  */
+static bool nothing_posted(const struct ring *r)
+{
+	return r->avail[1] == 0 && r->avail[2] == 0 && r->next_avail == 0;
+}
+
 static void progress_due(void *arg, int fd, uint32_t events)
 {
 	struct vnic *v = arg;
-	const struct vhost_vring *vring;
-	struct ring *r;
-	struct pollfd kick;
+	struct pollfd kick = { .events = POLLIN };
 
 	if (!v->session || !v->running[PATH_RX] || v->progress_warned)
 		return;
-	vring = &vhost_session_state(v->session)->vring[PATH_RX];
-	r = path_ring(v->path, PATH_RX);
-	kick = (struct pollfd){ .fd = vring->kick_fd, .events = POLLIN };
-	if (vring->kick_fd < 0 || poll(&kick, 1, 0) != 1)
+	kick.fd = vhost_session_state(v->session)->vring[PATH_RX].kick_fd;
+	if (kick.fd < 0 || poll(&kick, 1, 0) != 1)
 		return;
-	if (r->avail[1] != 0 || r->avail[2] != 0 ||
-	    __atomic_load_n(&r->next_avail, __ATOMIC_RELAXED) != 0)
-		return;
-	v->progress_warned = true;
-	log_warning(
-		"no ring progress: is guest memory shared? QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
+	path_pause(v->path);
+	v->progress_warned = nothing_posted(path_ring(v->path, PATH_RX));
+	path_resume(v->path);
+	if (v->progress_warned)
+		log_warning(
+			"no ring progress: is guest memory shared? "
+			"QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
 }
 
 int watch_init(struct vnic *v)
