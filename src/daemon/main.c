@@ -142,6 +142,7 @@ static void daemon_stop(struct daemon *d)
 		eal_stop();
 	listener_close(&d->listener);
 	loop_free(d->loop);
+	options_free(&d->o);
 }
 
 static int action_print(const struct options *o)

@@ -11,10 +11,11 @@
 
 #define NAME_MAX_CHARS 64
 
-static int set_text(const char **slot, const char *value, const char *option, struct err *e)
+static int set_text(char **slot, const char *value, const char *option, struct err *e)
 {
 	if (!*value)
 		return err_set(e, -EINVAL, "--%s is empty", option);
+	free(*slot);
 	*slot = strdup(value);
 	return *slot ? 0 : err_set(e, -ENOMEM, "no memory");
 }
@@ -284,6 +285,10 @@ static int defaults(struct options *o, struct err *e)
 	if (!o->device)
 		return err_set(e, -EINVAL,
 			       "--device is missing: give the VF's PCI address, or a DPDK vdev");
+	if (!o->group)
+		o->group = strdup("kvm");
+	if (!o->group)
+		return err_set(e, -ENOMEM, "no memory");
 	if (o->fd >= 0 && o->socket_path)
 		return err_set(e, -EINVAL, "--fd and --socket-path exclude each other");
 	if (o->fd >= 0 || o->socket_path)
@@ -298,11 +303,23 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 {
 	int rc;
 
-	*o = (struct options){ .fd = -1, .group = "kvm", .memory_mib = 64, .log_level = LOG_NOTICE };
+	*o = (struct options){ .fd = -1, .memory_mib = 64, .log_level = LOG_NOTICE };
 	rc = walk(argc, argv, o, true, e);
 	if (!rc)
 		rc = walk(argc, argv, o, false, e);
-	if (rc || o->action != OPTIONS_RUN)
-		return rc;
-	return defaults(o, e);
+	if (!rc && o->action == OPTIONS_RUN)
+		rc = defaults(o, e);
+	if (rc)
+		options_free(o);
+	return rc;
+}
+
+void options_free(struct options *o)
+{
+	char **texts[] = { &o->name, &o->device, &o->socket_path, &o->group, &o->cpus };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		free(*texts[i]);
+		*texts[i] = NULL;
+	}
 }

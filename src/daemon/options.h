@@ -11,20 +11,20 @@
 
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CAPABILITIES };
 
-/** What was asked for. Strings live as long as the process. */
+/** What was asked for. Owns its strings; a string that was not given is NULL. */
 struct options {
 	enum options_action action;
-	const char *name;
-	const char *device;
-	const char *socket_path;
+	char *name;
+	char *device;
+	char *socket_path;
 	/** -1: listen on socket_path. */
 	int fd;
 	bool has_mac;
 	uint8_t mac[6];
-	const char *group;
+	char *group;
 	bool group_given;
 	unsigned int memory_mib;
-	const char *cpus;
+	char *cpus;
 	bool incoming;
 	enum log_level log_level;
 };
@@ -35,6 +35,8 @@ struct options {
  *          status 1)
  */
 int options_parse(int argc, char **argv, struct options *o, struct err *e);
+/** Free the strings. */
+void options_free(struct options *o);
 /** The help text, made from the table of options. */
 void options_help(FILE *to);
 

@@ -208,6 +208,8 @@ static int chain_walk(struct ring *r, struct ring_chain *c, uint16_t head)
 
 int ring_pop(struct ring *r, struct ring_chain *c)
 {
+	if (r->broken)
+		return r->broken;
 	if (r->next_avail == r->avail_seen) {
 		int n = ring_available(r);
 

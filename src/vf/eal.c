@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -163,10 +162,27 @@ static int eal_init_quietly(int argc, char **argv)
 
 int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err *e)
 {
-	char allowed[1024], lcores[2300], memory[24];
+	/* DPDK keeps pointers to its arguments: they live as long as the process. */
+	static char program[72], lcores[2300], memory[24];
 	bool huge = huge_pages_free_kib() >= cfg->memory_mib * 1024ul;
-	char *argv[16];
-	int argc = 0, rc;
+	char *argv[] = {
+		program,
+		/* Without huge pages DPDK has a memory model of its own, which --in-memory excludes. */
+		huge ? "--in-memory" : "--no-shconf",
+		"--no-telemetry",
+		"--iova-mode=va",
+		/* Nothing is probed at the start: devices come by name. The address is no device's. */
+		"-a",
+		"ffff:ff:1f.7",
+		"--lcores",
+		lcores,
+		"-m",
+		memory,
+		huge ? NULL : "--no-huge",
+		NULL,
+	};
+	int argc = (int)(sizeof(argv) / sizeof(argv[0])) - (huge ? 2 : 1), rc;
+	char allowed[1024];
 	FILE *f;
 
 	rc = cpus_allowed(allowed, sizeof(allowed));
@@ -177,30 +193,12 @@ int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err 
 		if (rc)
 			return rc;
 	}
+	snprintf(program, sizeof(program), "%s", cfg->name);
 	snprintf(lcores, sizeof(lcores), "0@(%s),1@(%s)", allowed, cfg->cpus ? cfg->cpus : allowed);
 	snprintf(memory, sizeof(memory), "%u", cfg->memory_mib);
 	f = eal_log_open();
 	if (f)
 		rte_openlog_stream(f);
-	argv[argc++] = strdup(cfg->name);
-	/* Without huge pages DPDK has a memory model of its own, which --in-memory excludes. */
-	argv[argc++] = strdup(huge ? "--in-memory" : "--no-shconf");
-	argv[argc++] = strdup("--no-telemetry");
-	argv[argc++] = strdup("--iova-mode=va");
-	/* Nothing is probed at the start: devices come by name. The address is no device's. */
-	argv[argc++] = strdup("-a");
-	argv[argc++] = strdup("ffff:ff:1f.7");
-	argv[argc++] = strdup("--lcores");
-	argv[argc++] = strdup(lcores);
-	argv[argc++] = strdup("-m");
-	argv[argc++] = strdup(memory);
-	if (!huge)
-		argv[argc++] = strdup("--no-huge");
-	argv[argc] = NULL;
-	for (int i = 0; i < argc; i++)
-		if (!argv[i])
-			return err_set(e, -ENOMEM, "no memory");
-	/* DPDK keeps the strings: they live as long as the process. */
 	rc = eal_init_quietly(argc, argv);
 	if (rc < 0)
 		return err_set(e, rte_errno == ENOMEM ? -ENOMEM : -EIO, "DPDK does not start%s%s",

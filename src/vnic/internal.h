@@ -29,7 +29,7 @@ struct vnic {
 	bool announce_armed;
 	uint8_t announce_mac[6];
 
-	bool progress_warned;
+	bool progress_watched, progress_warned;
 	uint64_t connections;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;
@@ -47,8 +47,8 @@ void announce_update(struct vnic *v);
  * -errno.
  */
 int watch_init(struct vnic *v);
-/** A ring has started: look at its progress in a while. */
-void watch_started(struct vnic *v);
+/** The guest's driver is there: see in a while whether its rings can move. */
+void watch_progress(struct vnic *v);
 /** No more looking. */
 void watch_end(struct vnic *v);
 

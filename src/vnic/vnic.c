@@ -106,7 +106,6 @@ static void first_start(struct vnic *v)
 {
 	v->fresh = false;
 	path_discard(v->path);
-	watch_started(v);
 	if (!v->awaiting_arrival)
 		return;
 	v->awaiting_arrival = false;
@@ -145,6 +144,10 @@ static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
 		first_start(v);
 	if (v->state != VNIC_CLOSING)
 		state_set(v, state_of(v, s));
+	if (s->features_set && !v->progress_watched) {
+		v->progress_watched = true;
+		watch_progress(v);
+	}
 	announce_update(v);
 	path_resume(v->path);
 	return rc;
@@ -207,6 +210,7 @@ int vnic_connect(struct vnic *v, int fd)
 	}
 	v->fresh = true;
 	v->progress_warned = false;
+	v->progress_watched = false;
 	rc = vhost_session_new(v->loop, fd, vnic_features(), &ops, v, &v->session);
 	if (rc) {
 		log_error("the connection cannot be served: %s", strerror(-rc));

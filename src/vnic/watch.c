@@ -66,32 +66,41 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 }
 
 /*
- * Memory that is not shared reads as zeroes for us while the guest works in its own copy: it has
+ * Memory that is not shared shows in two ways. QEMU cannot send a table of memory without a file:
+ * the guest's features come, and
+ * no memory after them. Or there is a file, and the guest works in a private copy of it: it has
  * kicked, and posted
- * nothing. Only the receive ring tells: a driver always posts buffers there.
+ * nothing that we can see. Only the receive ring tells: a driver always posts buffers there.
  */
 static bool nothing_posted(const struct ring *r)
 {
 	return r->avail[1] == 0 && r->avail[2] == 0 && r->next_avail == 0;
 }
 
+static bool memory_unseen(struct vnic *v, const struct vhost_state *s)
+{
+	struct pollfd kick = { .fd = s->vring[PATH_RX].kick_fd, .events = POLLIN };
+	bool unseen;
+
+	if (!s->mem)
+		return s->features_set;
+	if (!v->running[PATH_RX] || kick.fd < 0 || poll(&kick, 1, 0) != 1)
+		return false;
+	path_pause(v->path);
+	unseen = nothing_posted(path_ring(v->path, PATH_RX));
+	path_resume(v->path);
+	return unseen;
+}
+
 static void progress_due(void *arg, int fd, uint32_t events)
 {
 	struct vnic *v = arg;
-	struct pollfd kick = { .events = POLLIN };
 
-	if (!v->session || !v->running[PATH_RX] || v->progress_warned)
+	if (!v->session || v->progress_warned || !memory_unseen(v, vhost_session_state(v->session)))
 		return;
-	kick.fd = vhost_session_state(v->session)->vring[PATH_RX].kick_fd;
-	if (kick.fd < 0 || poll(&kick, 1, 0) != 1)
-		return;
-	path_pause(v->path);
-	v->progress_warned = nothing_posted(path_ring(v->path, PATH_RX));
-	path_resume(v->path);
-	if (v->progress_warned)
-		log_warning(
-			"no ring progress: is guest memory shared? "
-			"QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
+	v->progress_warned = true;
+	log_warning("no ring progress: is guest memory shared? "
+		    "QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
 }
 
 int watch_init(struct vnic *v)
@@ -102,7 +111,7 @@ int watch_init(struct vnic *v)
 	return loop_add(v->loop, path_event_fd(v->path), EPOLLIN, alarm_ready, v);
 }
 
-void watch_started(struct vnic *v)
+void watch_progress(struct vnic *v)
 {
 	loop_timer_set(v->loop, v->progress_timer, PROGRESS_AFTER_NS, PROGRESS_AFTER_NS);
 }
