@@ -19,11 +19,14 @@ unit: deps-build deps-test ## unit tests (sanitized; SAN=0 for the plain build),
 wire: deps-build deps-test ## a program plays QEMU against godwitd (sanitized; SAN=0 for the plain build)
 	@tools/run-suites wire
 
-e2e: deps-build deps-test ## two QEMUs on this machine, virtual devices
-	@tools/run-suites e2e
+e2e: deps-build deps-test ## two QEMUs on this machine, virtual devices; godwit migrate
+	@tools/run-suites migrate e2e
 
 lab: deps-build deps-lab ## every scenario of the lab: VFs, VFIO, migrations
 	@tools/run-suites lab
+
+mutants: deps-build deps-test ## build godwitd with one defect at a time: the wire tests must notice each
+	@tests/mutants/run.py
 
 lab-soak: deps-build deps-lab ## boot the lab N=20 times under load
 	@lab/run soak $(N)
@@ -50,7 +53,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='	' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo check unit wire e2e lab lab-soak lab-shell lint format deps clean help
+.PHONY: all demo check unit wire e2e lab mutants lab-soak lab-shell lint format deps clean help
 .PHONY: deps-build deps-test deps-lab deps-lint
 # Targets share build/ and the machine's cores: one after the other, whatever -j says.
 .NOTPARALLEL:

@@ -12,14 +12,24 @@
 /* Low, because QEMU may use all of it up in the last memory pass, whatever would be needed. */
 #define DEFAULT_DOWNTIME_MS 150
 
-enum { OPT_QMP, OPT_TO_QMP, OPT_URI, OPT_DOWNTIME, OPT_BANDWIDTH, OPT_TIMEOUT, OPT_JSON, OPT_REPORT };
+enum {
+	OPT_QMP,
+	OPT_TO_QMP,
+	OPT_URI,
+	OPT_DOWNTIME,
+	OPT_BANDWIDTH,
+	OPT_TIMEOUT,
+	OPT_JSON,
+	OPT_REPORT
+};
 
 const struct cli_option migrate_options[] = {
 	[OPT_QMP] = { "qmp", "SOCKET", "QMP monitor of the QEMU that runs the VM", 1 },
 	[OPT_TO_QMP] = { "to-qmp", "SOCKET", "QMP monitor of the QEMU that takes it over", 1 },
 	[OPT_URI] = { "uri", "URI", "way between them: tcp:HOST:PORT or unix:PATH", 1 },
 	[OPT_DOWNTIME] = { "downtime-ms", "N", "longest stop to aim at (default 150)", 0 },
-	[OPT_BANDWIDTH] = { "bandwidth", "MIB", "most MiB a second (default: QEMU's own limit)", 0 },
+	[OPT_BANDWIDTH] = { "bandwidth", "MIB", "most MiB a second (default: QEMU's own limit)",
+			    0 },
 	[OPT_TIMEOUT] = { "timeout", "S", "give up when memory is not copied in S seconds", 0 },
 	[OPT_JSON] = { "json", NULL, "print the result as JSON on standard output", 0 },
 	[OPT_REPORT] = { "report", "FILE", "write the same JSON to FILE", 0 },

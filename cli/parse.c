@@ -75,8 +75,8 @@ int cli_uint(const char *option, const char *text, unsigned int min, unsigned in
 	errno = 0;
 	n = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || errno || n < min || n > max) {
-		fprintf(stderr, "godwit: %s %s: expected a number from %u to %u\n", option, text, min,
-			max);
+		fprintf(stderr, "godwit: %s %s: expected a number from %u to %u\n", option, text,
+			min, max);
 		return -EINVAL;
 	}
 	*out = (unsigned int)n;

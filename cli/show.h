@@ -8,11 +8,11 @@
 
 /** State of the progress display on standard error. Zero it, set name and terminal. */
 struct show {
-	const char *name; /* the VM's */
-	bool terminal; /* redraw one line; else print plain ones */
-	bool drawn; /* a line is on the terminal that must be wiped */
+	const char *name;		  /* the VM's */
+	bool terminal;			  /* redraw one line; else print plain ones */
+	bool drawn;			  /* a line is on the terminal that must be wiped */
 	double next_line_s, next_stall_s; /* when the next plain line is due */
-	char phase[32]; /* the last one shown */
+	char phase[32];			  /* the last one shown */
 };
 
 /** The hooks of migrate_run(); @p arg is a struct show. */

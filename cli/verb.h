@@ -11,7 +11,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /** A long option. A list of them ends with a NULL name. */
 struct cli_option {
 	const char *name; /* without the dashes */
-	const char *arg; /* what its value is called; NULL: it has none */
+	const char *arg;  /* what its value is called; NULL: it has none */
 	const char *help; /* one line */
 	int required;
 };
@@ -26,9 +26,9 @@ struct cli_args {
 /** One verb of the tool. */
 struct verb {
 	const char *name;
-	const char *args; /* operands as help shows them, "NAME" */
+	const char *args;     /* operands as help shows them, "NAME" */
 	size_t operand_count; /* how many there must be */
-	const char *summary; /* one line */
+	const char *summary;  /* one line */
 	const struct cli_option *options;
 	int (*run)(const struct cli_args *args); /* returns an exit status */
 };

@@ -2,6 +2,7 @@
 #include "verb.h"
 
 const struct verb verbs[] = {
-	{ "migrate", "NAME", 1, "Move a running VM to another QEMU", migrate_options, migrate_verb },
+	{ "migrate", "NAME", 1, "Move a running VM to another QEMU", migrate_options,
+	  migrate_verb },
 	{ 0 },
 };

@@ -31,8 +31,10 @@ static int check_tcp(const char *uri, struct err *e)
 	long port = colon ? strtol(colon + 1, &end, 10) : 0;
 
 	if (!colon || colon == uri + 4 || *end || port < 1 || port > 65535)
-		return err_set(e, -EINVAL, "--uri %s: expected tcp:HOST:PORT with a port from 1 to "
-			       "65535", uri);
+		return err_set(e, -EINVAL,
+			       "--uri %s: expected tcp:HOST:PORT with a port from 1 to "
+			       "65535",
+			       uri);
 	return 0;
 }
 
@@ -48,7 +50,8 @@ int migrate_check(const struct migrate_request *req, struct err *e)
 	if (!strncmp(req->uri, "tcp:", 4))
 		return check_tcp(req->uri, e);
 	if (strncmp(req->uri, "unix:", 5) || !req->uri[5])
-		return err_set(e, -EINVAL, "--uri %s: expected tcp:HOST:PORT or unix:PATH", req->uri);
+		return err_set(e, -EINVAL, "--uri %s: expected tcp:HOST:PORT or unix:PATH",
+			       req->uri);
 	return 0;
 }
 

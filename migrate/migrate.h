@@ -10,13 +10,13 @@
 
 /** Strings belong to the caller and outlive the run. */
 struct migrate_request {
-	const char *mode; /* "vnic" */
-	const char *name; /* the VM's, as QEMU's -name has it */
-	const char *qmp, *to_qmp; /* monitors of source and destination */
-	const char *uri; /* tcp:HOST:PORT or unix:PATH */
-	unsigned int downtime_ms; /* longest stop that QEMU aims at */
+	const char *mode;	    /* "vnic" */
+	const char *name;	    /* the VM's, as QEMU's -name has it */
+	const char *qmp, *to_qmp;   /* monitors of source and destination */
+	const char *uri;	    /* tcp:HOST:PORT or unix:PATH */
+	unsigned int downtime_ms;   /* longest stop that QEMU aims at */
 	unsigned int bandwidth_mib; /* MiB/s, 0: leave QEMU's limit */
-	unsigned int timeout_s; /* for the copy while the VM runs, 0: none */
+	unsigned int timeout_s;	    /* for the copy while the VM runs, 0: none */
 };
 
 /** Where it stands, several times a second while memory is copied. */
@@ -24,7 +24,7 @@ struct migrate_progress {
 	const char *phase;
 	double elapsed_s;
 	const struct vm_migration *figures; /* NULL outside of the copy */
-	int eta_s; /* until the copy is done, -1 unknown */
+	int eta_s;			    /* until the copy is done, -1 unknown */
 	const char *stall; /* why it does not converge and what to do; NULL when it does */
 };
 
@@ -33,7 +33,7 @@ struct migrate_hooks {
 	void *arg;
 	void (*progress)(void *arg, const struct migrate_progress *p);
 	void (*notice)(void *arg, const char *text); /* one sentence worth showing */
-	bool (*interrupted)(void *arg); /* the user asked to stop */
+	bool (*interrupted)(void *arg);		     /* the user asked to stop */
 };
 
 enum migrate_outcome { MIGRATE_OK, MIGRATE_FAILED, MIGRATE_CANCELLED };
@@ -43,11 +43,11 @@ enum migrate_outcome { MIGRATE_OK, MIGRATE_FAILED, MIGRATE_CANCELLED };
 /** What came of it. Needs no freeing. */
 struct migrate_result {
 	enum migrate_outcome outcome;
-	struct err reason; /* why not, "" when ok */
-	struct err state; /* where the VM is now, one sentence */
+	struct err reason;				  /* why not, "" when ok */
+	struct err state;				  /* where the VM is now, one sentence */
 	char source_version[64], destination_version[64]; /* "" unknown */
 	char source_state[24], destination_state[24]; /* run states at the end, "gone", "unknown" */
-	double stop_at, resume_at; /* seconds since 1970 by each QEMU's clock, 0 did not happen */
+	double stop_at, resume_at;   /* seconds since 1970 by each QEMU's clock, 0 did not happen */
 	struct vm_migration figures; /* the last that were seen */
 	struct plan_phase phases[PLAN_PHASES_MAX];
 	size_t phase_count;

@@ -23,7 +23,7 @@ static double wall_clock(void)
 static int run_phase(struct plan_run *r, const struct plan_step *s, const char *prefix,
 		     int (*fn)(void *, struct err *), struct err *e)
 {
-	struct plan_phase spare, *ph;
+	struct plan_phase spare = { 0 }, *ph;
 	int rc;
 
 	ph = r->phase_count < PLAN_PHASES_MAX ? &r->phases[r->phase_count++] : &spare;

@@ -27,7 +27,7 @@ struct plan_step {
 struct plan_phase {
 	char name[32];
 	double start_ms, end_ms; /* since the plan's start, monotonic */
-	double start_at; /* seconds since 1970 */
+	double start_at;	 /* seconds since 1970 */
 };
 
 /** One run of a plan. The caller fills in the first part and zeroes the rest. */
@@ -35,12 +35,12 @@ struct plan_run {
 	const struct plan_step *steps;
 	size_t count;
 	void *ctx;
-	bool (*interrupted)(void *ctx); /* asked before each step; may be NULL */
+	bool (*interrupted)(void *ctx);		       /* asked before each step; may be NULL */
 	void (*entered)(void *ctx, const char *phase); /* may be NULL */
 
 	uint64_t start_ns, deadline_ns; /* deadline_ns 0: none */
-	bool committed; /* past the point where an interruption is heeded */
-	bool undo_failed; /* something is not as it was before: undo_err says what */
+	bool committed;			/* past the point where an interruption is heeded */
+	bool undo_failed;		/* something is not as it was before: undo_err says what */
 	struct err undo_err;
 	struct plan_phase phases[PLAN_PHASES_MAX];
 	size_t phase_count;

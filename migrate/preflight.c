@@ -8,7 +8,8 @@
 
 static int same_vm(struct err *e)
 {
-	return err_set(e, -EINVAL, "--qmp and --to-qmp lead to the same QEMU: start another one for "
+	return err_set(e, -EINVAL,
+		       "--qmp and --to-qmp lead to the same QEMU: start another one for "
 		       "the destination, with -incoming defer");
 }
 
@@ -54,11 +55,15 @@ static int check_names(struct migrate_ctx *c, struct err *e)
 	if (rc)
 		return rc;
 	if (!name[0])
-		return err_set(e, -EINVAL, "the VM behind %s has no name: start its QEMU with "
-			       "-name %s", c->req->qmp, c->req->name);
+		return err_set(e, -EINVAL,
+			       "the VM behind %s has no name: start its QEMU with "
+			       "-name %s",
+			       c->req->qmp, c->req->name);
 	if (strcmp(name, c->req->name))
-		return err_set(e, -EINVAL, "the VM behind %s is \"%s\", not \"%s\": name the right "
-			       "monitor or the right VM", c->req->qmp, name, c->req->name);
+		return err_set(e, -EINVAL,
+			       "the VM behind %s is \"%s\", not \"%s\": name the right "
+			       "monitor or the right VM",
+			       c->req->qmp, name, c->req->name);
 	rc = query_name(&c->destination, name, sizeof(name), e);
 	if (!rc && name[0] && strcmp(name, c->req->name))
 		migrate_notice(c, "the destination's QEMU is named \"%s\", and keeps that name",
@@ -77,14 +82,20 @@ static int check_states(struct migrate_ctx *c, struct err *e)
 	if (rc)
 		return rc;
 	if (!strcmp(source, "postmigrate"))
-		return err_set(e, -EINVAL, "the VM has moved away from %s already: this is what was "
-			       "left behind (postmigrate)", c->req->qmp);
+		return err_set(e, -EINVAL,
+			       "the VM has moved away from %s already: this is what was "
+			       "left behind (postmigrate)",
+			       c->req->qmp);
 	if (strcmp(source, "running") && strcmp(source, "paused"))
-		return err_set(e, -EINVAL, "the source VM is \"%s\", neither running nor paused: "
-			       "bring it to run first", source);
+		return err_set(e, -EINVAL,
+			       "the source VM is \"%s\", neither running nor paused: "
+			       "bring it to run first",
+			       source);
 	if (strcmp(destination, "inmigrate"))
-		return err_set(e, -EINVAL, "the destination is \"%s\", it does not wait for a VM: "
-			       "start its QEMU with -incoming defer", destination);
+		return err_set(e, -EINVAL,
+			       "the destination is \"%s\", it does not wait for a VM: "
+			       "start its QEMU with -incoming defer",
+			       destination);
 	c->was_running = !strcmp(source, "running");
 	return 0;
 }
@@ -97,8 +108,10 @@ static int check_idle(struct migrate_ctx *c, struct err *e)
 	if (rc)
 		return rc;
 	if (m.status[0] && strcmp(m.status, "none") && !migrate_is_over(m.status))
-		return err_set(e, -EBUSY, "a migration of this VM is under way (%s): wait for it, or "
-			       "end it with migrate_cancel", m.status);
+		return err_set(e, -EBUSY,
+			       "a migration of this VM is under way (%s): wait for it, or "
+			       "end it with migrate_cancel",
+			       m.status);
 	return 0;
 }
 
@@ -111,15 +124,16 @@ static int check_capabilities(struct vm *vm, struct err *e)
 	rc = vm_call(vm, "query-migrate-capabilities", NULL, &list, e);
 	if (rc)
 		return rc;
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach(list, i, entry) {
 		const char *name = json_string_value(json_object_get(entry, "capability"));
 
 		if (!rc && name && !strcmp(name, "postcopy-ram") &&
 		    json_is_true(json_object_get(entry, "state")))
-			rc = err_set(e, -ENOTSUP, "%s: post-copy is switched on, and a vhost-user "
+			rc = err_set(e, -ENOTSUP,
+				     "%s: post-copy is switched on, and a vhost-user "
 				     "network card cannot do it: switch the capability postcopy-ram "
-				     "off", vm->role);
+				     "off",
+				     vm->role);
 	}
 	json_decref(list);
 	return rc;
@@ -134,20 +148,23 @@ static int check_shared(struct vm *vm, struct err *e)
 	rc = vm_call(vm, "query-memdev", NULL, &list, e);
 	if (rc)
 		return rc;
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach(list, i, entry) {
 		const char *id = json_string_value(json_object_get(entry, "id"));
 
 		if (!rc && !json_is_true(json_object_get(entry, "share")))
-			rc = err_set(e, -EINVAL, "%s: guest memory \"%s\" is not shared, godwitd "
+			rc = err_set(e, -EINVAL,
+				     "%s: guest memory \"%s\" is not shared, godwitd "
 				     "could not reach it: start QEMU with -object "
 				     "memory-backend-memfd,id=mem,size=…,share=on "
-				     "-machine memory-backend=mem", vm->role, id ? id : "?");
+				     "-machine memory-backend=mem",
+				     vm->role, id ? id : "?");
 	}
 	if (!rc && !json_array_size(list))
-		rc = err_set(e, -EINVAL, "%s: guest memory is not shared: start QEMU with -object "
+		rc = err_set(e, -EINVAL,
+			     "%s: guest memory is not shared: start QEMU with -object "
 			     "memory-backend-memfd,id=mem,size=…,share=on "
-			     "-machine memory-backend=mem", vm->role);
+			     "-machine memory-backend=mem",
+			     vm->role);
 	json_decref(list);
 	return rc;
 }
@@ -179,9 +196,10 @@ static int check_memory(struct migrate_ctx *c, struct err *e)
 	if (!rc)
 		rc = memory_size(&c->destination, &destination, e);
 	if (!rc && source != destination)
-		rc = err_set(e, -EINVAL, "the VM has %lld MiB of memory and the destination %lld: "
-			     "start the destination's QEMU with the same", source >> 20,
-			     destination >> 20);
+		rc = err_set(e, -EINVAL,
+			     "the VM has %lld MiB of memory and the destination %lld: "
+			     "start the destination's QEMU with the same",
+			     source >> 20, destination >> 20);
 	return rc;
 }
 
@@ -192,11 +210,15 @@ static int judge_device(struct migrate_ctx *c, const char *id, const char *type,
 	int len = (int)strcspn(model, ">");
 
 	if (!strncmp(model, "vfio-", 5))
-		return err_set(e, -ENOTSUP, "%s (%.*s) is a device of this host and does not move in "
-			       "mode vnic: unplug it first (device_del %s)", id, len, model, id);
+		return err_set(e, -ENOTSUP,
+			       "%s (%.*s) is a device of this host and does not move in "
+			       "mode vnic: unplug it first (device_del %s)",
+			       id, len, model, id);
 	if (!strncmp(model, "virtio-balloon", 14) || !strncmp(model, "virtio-mem", 10))
-		migrate_notice(c, "%s (%.*s) can take pages away from the guest behind godwitd's "
-			       "back: zero-copy is refused to this VM", id, len, model);
+		migrate_notice(c,
+			       "%s (%.*s) can take pages away from the guest behind godwitd's "
+			       "back: zero-copy is refused to this VM",
+			       id, len, model);
 	return 0;
 }
 
@@ -209,8 +231,7 @@ static int check_devices(struct migrate_ctx *c, const char *qom_path, struct err
 	rc = vm_call(&c->source, "qom-list", json_pack("{s:s}", "path", qom_path), &list, e);
 	if (rc)
 		return rc;
-	json_array_foreach(list, i, entry)
-	{
+	json_array_foreach(list, i, entry) {
 		const char *id = json_string_value(json_object_get(entry, "name"));
 		const char *type = json_string_value(json_object_get(entry, "type"));
 
@@ -228,14 +249,16 @@ static int check_network(struct migrate_ctx *c, struct vm *vm, struct err *e)
 	json_t *reply;
 	int rc;
 
-	rc = vm_call(vm, "human-monitor-command", json_pack("{s:s}", "command-line", "info network"),
-		     &reply, e);
+	rc = vm_call(vm, "human-monitor-command",
+		     json_pack("{s:s}", "command-line", "info network"), &reply, e);
 	if (rc)
 		return rc;
 	text = json_string_value(reply);
 	if (!text || !strstr(text, "type=vhost-user"))
-		migrate_notice(c, "%s: the VM has no vhost-user network card: nothing of godwitd's "
-			       "moves with it", vm->role);
+		migrate_notice(c,
+			       "%s: the VM has no vhost-user network card: nothing of godwitd's "
+			       "moves with it",
+			       vm->role);
 	json_decref(reply);
 	return 0;
 }

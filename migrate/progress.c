@@ -38,18 +38,20 @@ void progress_stall(const struct vm_migration *m, unsigned int downtime_ms, int6
 	if (m->passes < PASSES_TO_JUDGE || rate <= 0 || dirty < 0.9 * rate)
 		return;
 	if (limit_bytes > 0 && rate > 0.7 * (double)limit_bytes) {
-		snprintf(text, size, "the guest writes %.0f MiB/s and the limit lets %.0f MiB/s "
-			 "through: raise --bandwidth above %.0f", dirty / MIB,
-			 (double)limit_bytes / MIB, dirty / MIB);
+		snprintf(text, size,
+			 "the guest writes %.0f MiB/s and the limit lets %.0f MiB/s "
+			 "through: raise --bandwidth above %.0f",
+			 dirty / MIB, (double)limit_bytes / MIB, dirty / MIB);
 		return;
 	}
 	/* What is left now, sent with the guest stopped, plus a quarter. */
 	needed = (long long)((double)m->remaining_bytes / rate * 1250) + 1;
 	if (needed <= (long long)downtime_ms)
 		return;
-	snprintf(text, size, "the guest writes %.0f MiB/s and the link carries %.0f MiB/s: raise "
-		 "--downtime-ms to %lld, or let the guest write less", dirty / MIB, rate / MIB,
-		 needed);
+	snprintf(text, size,
+		 "the guest writes %.0f MiB/s and the link carries %.0f MiB/s: raise "
+		 "--downtime-ms to %lld, or let the guest write less",
+		 dirty / MIB, rate / MIB, needed);
 }
 
 void progress_report(struct migrate_ctx *c, const struct vm_migration *m)

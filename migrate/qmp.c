@@ -267,12 +267,17 @@ static int connect_to(struct qmp *q, struct err *e)
 	if (connect(q->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		rc = -errno;
 		if (rc == -EAGAIN)
-			return err_set(e, rc, "%s is busy with other programs: give godwit a "
-				       "monitor of its own", q->path);
+			return err_set(e, rc,
+				       "%s is busy with other programs: give godwit a "
+				       "monitor of its own",
+				       q->path);
 		if (rc == -EACCES || rc == -EPERM)
-			return err_set(e, rc, "%s: %s: run godwit as the user that runs QEMU, or "
-				       "as root", q->path, strerror(-rc));
-		return err_set(e, rc, "no QEMU answers at %s (%s): start it with "
+			return err_set(e, rc,
+				       "%s: %s: run godwit as the user that runs QEMU, or "
+				       "as root",
+				       q->path, strerror(-rc));
+		return err_set(e, rc,
+			       "no QEMU answers at %s (%s): start it with "
 			       "-qmp unix:%s,server=on,wait=off",
 			       q->path, strerror(-rc), q->path);
 	}
@@ -286,7 +291,8 @@ static int negotiate(struct qmp *q, int timeout_ms, struct err *e)
 	int rc = wait_for(q, &q->greeted, clock_now_ns() + (uint64_t)timeout_ms * 1000000u);
 
 	if (rc == -ETIMEDOUT)
-		return err_set(e, rc, "%s says nothing: another program may hold this monitor; "
+		return err_set(e, rc,
+			       "%s says nothing: another program may hold this monitor; "
 			       "give godwit one of its own (-qmp unix:…,server=on,wait=off)",
 			       q->path);
 	if (rc)

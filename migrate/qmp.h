@@ -15,7 +15,7 @@ struct qmp;
 /** Something QEMU reported by itself. */
 struct qmp_event {
 	char name[64];
-	double at; /* seconds since 1970 by QEMU's clock, 0 unknown */
+	double at;    /* seconds since 1970 by QEMU's clock, 0 unknown */
 	json_t *data; /* may be NULL; owned by whoever took the event */
 };
 

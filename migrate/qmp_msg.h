@@ -12,11 +12,11 @@ enum qmp_msg_kind { QMP_MSG_GREETING, QMP_MSG_EVENT, QMP_MSG_RETURN, QMP_MSG_ERR
 /** What one line said. Owns its JSON: end it with qmp_msg_free(). */
 struct qmp_msg {
 	enum qmp_msg_kind kind;
-	char name[64]; /* EVENT: its name; GREETING: QEMU's version, "7.2.22" */
+	char name[64];	/* EVENT: its name; GREETING: QEMU's version, "7.2.22" */
 	char text[384]; /* ERROR: QEMU's sentence */
-	uint64_t id; /* RETURN and ERROR: the command's number, 0 when there was none */
-	double at; /* EVENT: seconds since 1970 by QEMU's clock, 0 when not given */
-	json_t *data; /* EVENT: data, RETURN: value; may be NULL */
+	uint64_t id;	/* RETURN and ERROR: the command's number, 0 when there was none */
+	double at;	/* EVENT: seconds since 1970 by QEMU's clock, 0 when not given */
+	json_t *data;	/* EVENT: data, RETURN: value; may be NULL */
 };
 
 /**

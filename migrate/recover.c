@@ -54,8 +54,10 @@ static int end_migration(struct migrate_ctx *c, struct vm_migration *m, struct e
 			return rc;
 		cancelled = true;
 		if (!plan_left_ms(&c->plan, 1))
-			return err_set(e, -ETIMEDOUT, "QEMU does not end the migration (%s): see with "
-				       "query-migrate on %s", m->status, c->req->qmp);
+			return err_set(e, -ETIMEDOUT,
+				       "QEMU does not end the migration (%s): see with "
+				       "query-migrate on %s",
+				       m->status, c->req->qmp);
 		vm_wait(&c->source, &c->destination, 50);
 	}
 }
@@ -123,13 +125,15 @@ static int after_completion(struct migrate_ctx *c, struct err *e)
 	if (life == VM_ALIVE && !c->plan.committed)
 		return err_set(e, -EALREADY, "the VM has moved already");
 	if (life == VM_ENDED && c->destination.resume_at > 0)
-		return err_set(e, -EIO, "the VM ran at the destination before that ended; the source "
+		return err_set(e, -EIO,
+			       "the VM ran at the destination before that ended; the source "
 			       "is left stopped (postmigrate), its memory is older than the disks");
 	if (destination_never_ran(c) && c->was_running)
 		return continue_source(c, e);
 	if (destination_never_ran(c))
 		return say(c, "the VM is at the source, stopped (postmigrate)");
-	return err_set(e, -EIO, "the source is left stopped (postmigrate) because the destination may "
+	return err_set(e, -EIO,
+		       "the source is left stopped (postmigrate) because the destination may "
 		       "be running the VM: look there; only if its QEMU is gone, say cont on %s",
 		       c->req->qmp);
 }
@@ -148,7 +152,8 @@ static int after_failure(struct migrate_ctx *c, struct err *e)
 		vm_state(&c->destination, there, sizeof(there), NULL);
 	if (!strcmp(state, "running") && !strcmp(there, "running")) {
 		vm_call(&c->destination, "stop", NULL, NULL, NULL);
-		return err_set(e, -EIO, "the VM ran at both sides for a moment; the destination was "
+		return err_set(e, -EIO,
+			       "the VM ran at both sides for a moment; the destination was "
 			       "stopped: quit its QEMU, and check the VM's disks");
 	}
 	if (!strcmp(state, want) || !c->was_running)
@@ -156,9 +161,10 @@ static int after_failure(struct migrate_ctx *c, struct err *e)
 					       "the VM is at the source, paused as before");
 	if (destination_is_harmless(c))
 		return continue_source(c, e);
-	return err_set(e, -EIO, "the source is left \"%s\" because the destination may be running the "
-		       "VM: look there; only if its QEMU is gone, say cont on %s", state,
-		       c->req->qmp);
+	return err_set(e, -EIO,
+		       "the source is left \"%s\" because the destination may be running the "
+		       "VM: look there; only if its QEMU is gone, say cont on %s",
+		       state, c->req->qmp);
 }
 
 static int source_lost(struct migrate_ctx *c, struct err *e)
@@ -171,10 +177,13 @@ static int source_lost(struct migrate_ctx *c, struct err *e)
 		return err_set(e, c->plan.committed ? -EIO : -EALREADY,
 			       "the VM runs at the destination, the source's QEMU is gone");
 	if (vm_probe(&c->source) == VM_ENDED)
-		return err_set(e, -EIO, "the source's QEMU has ended and the VM with it; the "
+		return err_set(e, -EIO,
+			       "the source's QEMU has ended and the VM with it; the "
 			       "destination has not got it");
-	return err_set(e, -EIO, "the source's monitor %s is lost: look at the VM there before "
-		       "anything else", c->req->qmp);
+	return err_set(e, -EIO,
+		       "the source's monitor %s is lost: look at the VM there before "
+		       "anything else",
+		       c->req->qmp);
 }
 
 int recover_source(void *ctx, struct err *e)

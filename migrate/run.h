@@ -13,8 +13,8 @@ struct migrate_ctx {
 	struct plan_run plan;
 	struct vm source, destination;
 	bool was_running; /* the source, before the migration */
-	bool started; /* `migrate` was accepted: there is something to cancel */
-	char stall[256]; /* why it does not converge, "" when it does or nothing is known */
+	bool started;	  /* `migrate` was accepted: there is something to cancel */
+	char stall[256];  /* why it does not converge, "" when it does or nothing is known */
 	/* What the parameters step found, to be put back; -1 not changed. */
 	int64_t old_downtime_ms, old_bandwidth_bytes;
 	int64_t limit_bytes; /* bandwidth limit in force, bytes/s, 0 none, -1 unknown */

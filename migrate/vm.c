@@ -11,27 +11,55 @@
 #define OPEN_MS 5000
 #define ENDING_MS 2000 /* from the monitor's close to the end of the process, generously */
 
+/* Bytes of /proc/PID/NAME, ended by a zero. */
+static size_t read_proc(pid_t pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	f = fopen(path, "re");
+	len = f ? fread(text, 1, size - 1, f) : 0;
+	text[len] = '\0';
+	if (f)
+		fclose(f);
+	return len;
+}
+
+static bool names_qemu(const char *argument)
+{
+	const char *slash = strrchr(argument, '/');
+	const char *base = slash ? slash + 1 : argument;
+
+	return !strncmp(base, "qemu-", 5) || !strncmp(base, "kvm", 3);
+}
+
+/*
+ * ssh or socat may listen in QEMU's place: their end says nothing about the VM. A QEMU is called so,
+ * or is an argument of the loader or wrapper that it was started through.
+ */
+static bool is_qemu(pid_t pid)
+{
+	char text[4096];
+	size_t len;
+
+	read_proc(pid, "comm", text, sizeof(text));
+	if (names_qemu(text))
+		return true;
+	len = read_proc(pid, "cmdline", text, sizeof(text));
+	for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+		if (names_qemu(text + at))
+			return true;
+	return false;
+}
+
 /* A handle on the QEMU process, so that its end can be proven. */
 static int watch_process(pid_t pid)
 {
-	char path[64], name[32] = "";
-	int fd;
-	FILE *f;
+	int fd = pid > 0 ? pidfd_open(pid, 0) : -1;
 
-	if (pid <= 0)
-		return -1;
-	fd = pidfd_open(pid, 0);
-	if (fd < 0)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	f = fopen(path, "re");
-	if (f) {
-		if (!fgets(name, sizeof(name), f))
-			name[0] = '\0';
-		fclose(f);
-	}
-	/* ssh or socat may listen in QEMU's place: their end says nothing about the VM. */
-	if (!strstr(name, "qemu") && !strstr(name, "kvm")) {
+	if (fd >= 0 && !is_qemu(pid)) {
 		close(fd);
 		return -1;
 	}
@@ -177,6 +205,7 @@ int vm_query_migration(struct vm *vm, struct vm_migration *m, struct err *e)
 	rc = vm_call(vm, "query-migrate", NULL, &reply, e);
 	if (rc)
 		return rc;
+	vm_migration_init(m);
 	take_figures(m, reply);
 	json_decref(reply);
 	return 0;

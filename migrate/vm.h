@@ -27,12 +27,12 @@ struct vm {
 	const char *role; /* "source" or "destination" */
 	const char *path;
 	struct qmp *qmp; /* NULL before vm_open() */
-	int process; /* pidfd of the QEMU behind the monitor, -1 unknown */
+	int process;	 /* pidfd of the QEMU behind the monitor, -1 unknown */
 	char version[64];
 	/* From the events since vm_open(): */
 	double stop_at, resume_at; /* latest STOP and RESUME, seconds since 1970, 0 none */
-	char migration[24]; /* latest MIGRATION status, "" none */
-	bool missed_events; /* the connection was lost and made again */
+	char migration[24];	   /* latest MIGRATION status, "" none */
+	bool missed_events;	   /* the connection was lost and made again */
 };
 
 enum vm_life { VM_ALIVE, VM_ENDED, VM_UNKNOWN };

@@ -7,6 +7,7 @@
 #include "run.h"
 
 #define SETTLE_MS 10000 /* for the source to put its affairs in order */
+#define ENDING_MS 400
 #define ASK_MS 250 /* how often a silent QEMU is asked, where events should do */
 
 static int set_events(struct vm *vm, bool on, struct err *e)
@@ -110,6 +111,9 @@ static int start_run(void *ctx, struct err *e)
 
 static int failed(struct migrate_ctx *c, const struct vm_migration *m, struct err *e)
 {
+	/* A destination that breaks the stream ends a moment later. */
+	for (int waited = 0; waited < ENDING_MS && vm_connected(&c->destination); waited += 20)
+		vm_wait(&c->source, &c->destination, 20);
 	if (!vm_connected(&c->destination))
 		return err_set(e, -ECONNRESET, "the destination's QEMU ended: look at its log");
 	if (!strcmp(m->status, "cancelled"))
@@ -155,9 +159,11 @@ static int copy_alive(struct migrate_ctx *c, struct err *e)
 	if (!vm_connected(&c->source) && c->plan.committed)
 		return 1; /* the VM is said to be there already: confirm finds out */
 	if (!vm_connected(&c->source))
-		return err_set(e, -ECONNRESET, "the source's QEMU ended in mid-copy: look at its log");
+		return err_set(e, -ECONNRESET,
+			       "the source's QEMU ended in mid-copy: look at its log");
 	if (ended)
-		return err_set(e, -ECONNRESET, "the destination's QEMU ended in mid-copy: look at its "
+		return err_set(e, -ECONNRESET,
+			       "the destination's QEMU ended in mid-copy: look at its "
 			       "log");
 	return 0;
 }
@@ -186,7 +192,8 @@ static int precopy_run(void *ctx, struct err *e)
 			next_ns = clock_now_ns() + MIGRATE_TICK_MS * 1000000ull;
 		}
 		if (!rc)
-			vm_wait(&c->source, &c->destination, plan_left_ms(&c->plan, MIGRATE_TICK_MS));
+			vm_wait(&c->source, &c->destination,
+				plan_left_ms(&c->plan, MIGRATE_TICK_MS));
 	}
 	return rc < 0 ? rc : 0;
 }
@@ -221,9 +228,11 @@ static int switchover_run(void *ctx, struct err *e)
 static int destination_lost(struct migrate_ctx *c, struct err *e)
 {
 	if (c->destination.resume_at > 0)
-		return err_set(e, -ECONNRESET, "the destination's QEMU ended just after the VM had "
+		return err_set(e, -ECONNRESET,
+			       "the destination's QEMU ended just after the VM had "
 			       "started there: look at its log");
-	return err_set(e, -ECONNRESET, "the destination's QEMU ended while it took the VM over: look "
+	return err_set(e, -ECONNRESET,
+		       "the destination's QEMU ended while it took the VM over: look "
 		       "at its log");
 }
 
@@ -256,11 +265,11 @@ static int check_source_is_left(struct migrate_ctx *c, struct err *e)
 	char state[24];
 
 	for (int waited = 0; waited < SETTLE_MS; waited += 20) {
-		if (!vm_connected(&c->source) ||
-		    vm_state(&c->source, state, sizeof(state), NULL))
+		if (!vm_connected(&c->source) || vm_state(&c->source, state, sizeof(state), NULL))
 			return 0; /* its end was noticed; the VM is where it should be */
 		if (!strcmp(state, "running"))
-			return err_set(e, -EIO, "somebody continued the source: the VM runs at both "
+			return err_set(e, -EIO,
+				       "somebody continued the source: the VM runs at both "
 				       "sides, stop one of them at once");
 		if (!strcmp(state, "postmigrate"))
 			return vm_query_migration(&c->source, &c->out->figures, e);
@@ -281,7 +290,8 @@ static int confirm_run(void *ctx, struct err *e)
 		if (!vm_connected(&c->destination) && vm_probe(&c->destination) != VM_ALIVE)
 			return destination_lost(c, e);
 		if (!plan_left_ms(&c->plan, 1))
-			return err_set(e, -ETIMEDOUT, "the destination has the VM and does not run it");
+			return err_set(e, -ETIMEDOUT,
+				       "the destination has the VM and does not run it");
 		if (clock_now_ns() >= ask_ns || c->destination.resume_at > 0 ||
 		    !strcmp(c->destination.migration, "completed")) {
 			rc = arrival_look(c, &told, e);

@@ -70,26 +70,33 @@ static int set_fd(struct options *o, const char *value, struct err *e)
 	return rc;
 }
 
+/* Exactly "52:54:00:12:34:56": sscanf() alone would take blanks, signs and 0x. */
+static bool mac_read(const char *text, uint8_t mac[6])
+{
+	if (strlen(text) != 17)
+		return false;
+	for (int i = 0; i < 17; i++)
+		if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
+			return false;
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)strtoul(text + 3 * i, NULL, 16);
+	return true;
+}
+
 static int set_mac(struct options *o, const char *value, struct err *e)
 {
-	unsigned int b[6];
-	int n = 0;
+	static const uint8_t zero[6];
 
-	if (strlen(value) != 17 ||
-	    sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		   &n) != 6 ||
-	    n != 17)
-		return err_set(
-			e, -EINVAL,
-			"--mac '%s': give six pairs of hexadecimal digits, such as 52:54:00:12:34:56",
-			value);
-	for (int i = 0; i < 6; i++)
-		o->mac[i] = (uint8_t)b[i];
-	if ((o->mac[0] & 1) || !(b[0] | b[1] | b[2] | b[3] | b[4] | b[5]))
-		return err_set(
-			e, -EINVAL,
-			"--mac '%s' is no station's address: the first byte must be even, and not all zero",
-			value);
+	if (!mac_read(value, o->mac))
+		return err_set(e, -EINVAL,
+			       "--mac '%s': give six pairs of hexadecimal digits, such as "
+			       "52:54:00:12:34:56",
+			       value);
+	if ((o->mac[0] & 1) || memcmp(o->mac, zero, sizeof(zero)) == 0)
+		return err_set(e, -EINVAL,
+			       "--mac '%s' is no station's address: the first byte must be even, "
+			       "and not all zero",
+			       value);
 	o->has_mac = true;
 	return 0;
 }
@@ -219,25 +226,42 @@ static int file_line(struct options *o, char *line, struct err *e)
 	return err_set(e, -EINVAL, "unknown key '%s'", key);
 }
 
-/* Sections are allowed and mean nothing: one file describes one vNIC. */
+static int file_lines(struct options *o, FILE *f, int *number, struct err *e)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int rc = 0;
+
+	errno = 0;
+	while (!rc && getline(&line, &size, f) >= 0) {
+		char *text = trim(line);
+
+		++*number;
+		/* Sections are allowed and mean nothing: one file describes one vNIC. */
+		if (*text && *text != '#' && *text != ';' && *text != '[')
+			rc = file_line(o, text, e);
+		errno = 0;
+	}
+	if (!rc && ferror(f))
+		rc = err_set(e, errno ? -errno : -EIO, "%s", strerror(errno ? errno : EIO));
+	free(line);
+	return rc;
+}
+
 static int file_parse(struct options *o, const char *path, struct err *e)
 {
 	FILE *f = fopen(path, "re");
-	char line[1024];
-	int rc = 0, number = 0;
+	int rc, number = 0;
 
-	if (!f)
-		return err_set(e, -errno == -EINVAL ? -EIO : -errno, "configuration file %s: %s",
-			       path, strerror(errno));
-	while (!rc && fgets(line, sizeof(line), f)) {
-		char *text = trim(line);
-
-		number++;
-		if (*text && *text != '#' && *text != ';' && *text != '[')
-			rc = file_line(o, text, e);
+	if (!f) {
+		rc = errno == EINVAL ? -EIO : -errno;
+		return err_set(e, rc, "configuration file %s: %s", path, strerror(errno));
 	}
+	rc = file_lines(o, f, &number, e);
 	fclose(f);
-	return rc ? err_prefix(e, rc, "%s:%d", path, number) : 0;
+	if (rc && number)
+		return err_prefix(e, rc, "%s:%d", path, number);
+	return rc ? err_prefix(e, rc, "configuration file %s", path) : 0;
 }
 
 static void long_options(struct option *out)

@@ -54,6 +54,9 @@ static int dir_make(struct listener *l, const char *path, gid_t gid, struct err 
 					 err_set(e, -errno, "directory %s cannot be made: %s",
 						 l->dir, strerror(errno));
 	l->made_dir = true;
+	/* Whatever the umask is: the group must get through. */
+	if (chmod(l->dir, 0750) < 0)
+		return err_set(e, -errno, "directory %s: chmod: %s", l->dir, strerror(errno));
 	if (gid != (gid_t)-1 && chown(l->dir, (uid_t)-1, gid) < 0)
 		return err_set(e, -errno, "directory %s cannot be given to the group: %s", l->dir,
 			       strerror(errno));
@@ -142,12 +145,16 @@ int listener_open(struct listener *l, const char *path, const char *group, bool 
 
 int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e)
 {
-	int listening = 0;
+	int listening = 0, type = 0, domain = 0;
 	socklen_t len = sizeof(listening);
 
 	*l = (struct listener){ .fd = -1 };
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
 		return err_set(e, -ENOTSOCK, "--fd %d is no open socket", fd);
+	if (type != SOCK_STREAM || domain != AF_UNIX)
+		return err_set(e, -ENOTSOCK, "--fd %d is no UNIX stream socket", fd);
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return err_set(e, -errno, "--fd %d: %s", fd, strerror(errno));
 	l->fd = fd;

@@ -21,7 +21,9 @@ static bool pci_address(const char *device, char *out, size_t size)
 		if (sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &n) != 3)
 			return false;
 	}
-	if (device[n] != 0 && device[n] != ',')
+	/* Out of range is no address: it must not come to mean another device. */
+	if (strspn(device, "0123456789abcdefABCDEF:.") != (size_t)n ||
+	    (device[n] != 0 && device[n] != ',') || slot > 0x1f || function > 7)
 		return false;
 	snprintf(out, size, "%04x:%02x:%02x.%x", domain & 0xffff, bus & 0xff, slot & 0x1f,
 		 function & 7);

@@ -1,4 +1,4 @@
-"""Count test results: JUnit files (pytest, the lab) and Meson's own logs."""
+"""Count test results: JUnit files (pytest), Meson's logs and the lab's verdicts."""
 
 import dataclasses
 import json
@@ -61,19 +61,35 @@ def read_junit(path):
     return counts
 
 
-def read_meson(logs):
+def read_lab(directory, since):
+    """Counts of the lab's scenarios: those verdicts, DIRECTORY/SCENARIO/result.json, written after `since`."""
+    counts = Counts()
+    for path in sorted(directory.glob("*/result.json")):
+        if path.stat().st_mtime < since:
+            continue
+        verdict = json.loads(path.read_text(encoding="utf-8"))
+        name, reason = verdict["scenario"], verdict.get("reason") or "no reason given"
+        if verdict["result"] == "ok":
+            counts.passed += 1
+        elif verdict["result"] == "skipped":
+            counts.skips.append((name, reason))
+        else:
+            counts.fail(name, reason)
+    return counts
+
+
+def read_meson(logs, since):
     """
-    Counts of the last `meson test` whose logs lie in the directory `logs`.
+    Counts of the `meson test` that was started at `since` and has its logs in the directory `logs`.
 
     A cmocka program counts case by case, from what it printed (plain or TAP); any other counts as one
     test. A program that failed without a failed case (a leak, a hang) adds one failure.
     """
     counts = Counts()
-    try:
-        lines = (logs / "testlog.json").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+    log = logs / "testlog.json"
+    if not log.exists() or log.stat().st_mtime < since:
         return counts  # nothing ran, which the caller reports
-    for line in lines:
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         program = json.loads(line)
         name = program["name"].rpartition(" / ")[2]
         mine = read_cmocka(name, program.get("stdout", ""))
