@@ -142,7 +142,6 @@ static void daemon_stop(struct daemon *d)
 		eal_stop();
 	listener_close(&d->listener);
 	loop_free(d->loop);
-	options_free(&d->o);
 }
 
 static int action_print(const struct options *o)
@@ -161,6 +160,21 @@ static int action_print(const struct options *o)
 	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int daemon_run(struct daemon *d)
+{
+	struct err e = { "" };
+	int rc;
+
+	log_init(d->o.name, d->o.log_level);
+	rc = daemon_start(d, &e);
+	if (rc)
+		fprintf(stderr, "godwitd: %s: %s\n", d->o.name, e.text);
+	else
+		rc = loop_run(d->loop);
+	daemon_stop(d);
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = { .listener = { .fd = -1 } };
@@ -173,14 +187,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "Try 'godwitd --help'.\n");
 		return rc == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 	}
-	if (d.o.action != OPTIONS_RUN)
-		return action_print(&d.o);
-	log_init(d.o.name, d.o.log_level);
-	rc = daemon_start(&d, &e);
-	if (rc)
-		fprintf(stderr, "godwitd: %s: %s\n", d.o.name, e.text);
-	else
-		rc = loop_run(d.loop);
-	daemon_stop(&d);
-	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+	rc = d.o.action == OPTIONS_RUN ? daemon_run(&d) : action_print(&d.o);
+	options_free(&d.o);
+	return rc;
 }

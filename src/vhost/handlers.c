@@ -4,6 +4,7 @@
  * "changes", checks before it changes anything, and returns 0 or -errno with a sentence.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -250,13 +251,25 @@ static int set_vring_kick(struct vhost_session *s, struct err *e)
 	return 0;
 }
 
+/* Signalling must never block the worker, whatever kind of descriptor the front-end chose. */
+static int signal_fd_take(struct vhost_session *s)
+{
+	int fd = fd_take(s);
+
+	if (fd >= 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 static int set_vring_call(struct vhost_session *s, struct err *e)
 {
 	struct vhost_vring *v = vring_of_fd(s, e);
 
 	if (!v)
 		return -EINVAL;
-	fd_replace(&v->call_fd, fd_take(s));
+	fd_replace(&v->call_fd, signal_fd_take(s));
 	return 0;
 }
 
@@ -266,7 +279,7 @@ static int set_vring_err(struct vhost_session *s, struct err *e)
 
 	if (!v)
 		return -EINVAL;
-	fd_replace(&v->err_fd, fd_take(s));
+	fd_replace(&v->err_fd, signal_fd_take(s));
 	return 0;
 }
 

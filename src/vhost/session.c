@@ -1,11 +1,10 @@
 /*
  * session.c: the connection: assembling messages, dispatch, replies, the end.
  *
- * The socket never blocks us. A message is read to its last byte and never beyond, in as many
- * pieces as it comes; its
- * descriptors are those that came with any of its bytes. A message that breaks a rule ends the
- * connection, not the process,
- * with a negative acknowledgement first where one was asked for.
+ * The socket never blocks us. A message is read to its last byte and never beyond, in as many pieces
+ * as it comes; its descriptors are those that came with any of its bytes. A message that breaks a
+ * rule ends the connection, not the process. One that was read whole and then refused is answered
+ * with a negative acknowledgement first, where one was asked for.
  */
 #include "vhost/session.h"
 
