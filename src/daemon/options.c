@@ -328,6 +328,13 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 	int rc;
 
 	*o = (struct options){ .fd = -1, .memory_mib = 64, .log_level = LOG_NOTICE };
+	/* Spec: vhost-user, Backend program conventions: with it, everything else is ignored. */
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--print-capabilities") == 0) {
+			o->action = OPTIONS_CAPABILITIES;
+			return 0;
+		}
+	}
 	rc = walk(argc, argv, o, true, e);
 	if (!rc)
 		rc = walk(argc, argv, o, false, e);
