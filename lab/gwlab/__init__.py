@@ -1,0 +1,1 @@
+"""gwlab: the emulated SR-IOV lab's library (ARCHITECTURE.md, "lab")."""

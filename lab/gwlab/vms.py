@@ -1,0 +1,103 @@
+"""vms: the nested guest (L2) on a host: a QEMU with the guest in it, or waiting for it to arrive."""
+
+import pathlib
+import time
+
+from . import guest
+from .hosts import MANAGEMENT, HostError
+from .qmp import Qmp
+
+NAME = "vm1"
+MEMORY_MIB = 192
+MIGRATION_PORT = 4444
+
+# The card is the same on both hosts, whatever back-end serves it: what a migration needs.
+# testpmd forwards frames as they are, so nothing may be left for the card to finish.
+PLAIN_CARD = ",".join(
+    ["rx_queue_size=1024", "tx_queue_size=1024"] + [f"{feature}=off" for feature in (
+        "csum", "gso", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "guest_uso4",
+        "guest_uso6", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "host_uso", "mq")])
+
+# A migration may stop the guest this long at most, as QEMU sees it; with more, QEMU spends it.
+DOWNTIME_LIMIT_MS = 200
+MIGRATION = {"downtime_limit": DOWNTIME_LIMIT_MS, "max_bandwidth": 1 << 30}
+
+
+class Kernel:
+    """The guest's unmodified kernel and its initramfs: paths in L1."""
+
+    vmlinuz = pathlib.Path("/godwit/out/guest-vmlinuz")
+    initrd = pathlib.Path("/godwit/out/guest.initrd")
+
+
+class Vm:
+    """
+    A QEMU on @p host whose card is served by the vhost-user back-end @p backend.
+    @param accel     "kvm" or "tcg": how L1 runs the guest
+    @param incoming  wait for the guest to arrive at self.uri
+    `qmp` is a Qmp, `agent` speaks to the guest; sockets and console are in the host's place under
+    /run/lab, which both hosts see as their operators would reach them.
+    """
+
+    count = 0
+
+    def __init__(self, host, backend, logs, accel="kvm", incoming=False, card=PLAIN_CARD):
+        Vm.count += 1
+        self.host = host
+        self.logs = pathlib.Path(logs)
+        self.uri = f"tcp:{MANAGEMENT[host.name]}:{MIGRATION_PORT}"
+        self.place = host.shared / str(Vm.count)
+        self.place.mkdir()
+        self.log = self.logs / f"qemu-{host.name}-{Vm.count}.log"
+        command = guest.qemu_command(
+            self.place, backend.socket, Kernel.vmlinuz, Kernel.initrd, accel=accel, memory_mib=MEMORY_MIB,
+            incoming=self.uri if incoming else None, nic=card, cpu="host" if accel == "kvm" else "max")
+        # The guest of an emulated CPU sees its TSC jump; that it says so is of no interest here.
+        command[command.index("-append") + 1] += " tsc=nowatchdog"
+        # Huge pages, as VMs behind vhost-user usually have: with small ones an arriving guest faults in
+        # its whole working set page by page, which nested virtualization turns into half a second.
+        ram = command.index("-object") + 1
+        command[ram] += ",hugetlb=on,hugetlbsize=2M"
+        # A second monitor for `godwit migrate`: the first is the scenario's own.
+        command += ["-name", NAME, "-qmp", f"unix:{self.operator_qmp},server=on,wait=off"]
+        self.process = host.popen(*command, log=self.log)
+        self.qmp = self._connect()
+        self.agent = guest.Agent(self.place / "agent.sock")
+
+    def _connect(self):
+        deadline = time.monotonic() + 30
+        while not self.qmp_path.exists():
+            if not self.alive() or time.monotonic() > deadline:
+                raise HostError(f"QEMU on {self.host.name} did not start: read {self.log}")
+            time.sleep(0.05)
+        return Qmp(self.qmp_path, timeout_s=30)
+
+    @property
+    def qmp_path(self):
+        """The QMP socket."""
+        return self.place / "qmp.sock"
+
+    @property
+    def operator_qmp(self):
+        """The QMP socket that is left to the operator."""
+        return self.place / "operator.sock"
+
+    def alive(self):
+        """Is the QEMU process still there?"""
+        return self.process.poll() is None
+
+    def console(self):
+        """What the guest's kernel said on its console (empty on a host it migrated to, mostly)."""
+        path = self.place / "console.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def close(self):
+        """End QEMU, and keep the guest's console with the logs. Idempotent."""
+        self.agent.close()
+        self.qmp.close()
+        if self.alive():
+            self.process.kill()
+        self.process.wait()
+        if self.console():
+            (self.logs / f"console-{self.host.name}-{self.place.name}.log").write_text(
+                self.console(), encoding="utf-8")
