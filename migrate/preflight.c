@@ -1,6 +1,7 @@
 /* preflight.c: what must hold before a migration touches anything. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -263,6 +264,25 @@ static int check_network(struct migrate_ctx *c, struct vm *vm, struct err *e)
 	return 0;
 }
 
+/* Before QEMU 9.0 (commit 03bfc2188f) TCG marks a page dirty once, and misses what is written later. */
+static int check_accelerator(struct migrate_ctx *c, struct err *e)
+{
+	json_t *reply;
+	int rc;
+
+	rc = vm_call(&c->source, "query-kvm", NULL, &reply, e);
+	if (rc)
+		return rc;
+	if (!json_is_true(json_object_get(reply, "enabled")) && atoi(c->source.version) < 9)
+		migrate_notice(
+			c,
+			"the source is QEMU %s without KVM, which loses memory that the guest "
+			"writes during the copy: expect a broken guest, or use QEMU 9.0",
+			c->source.version);
+	json_decref(reply);
+	return 0;
+}
+
 int preflight_run(void *ctx, struct err *e)
 {
 	struct migrate_ctx *c = ctx;
@@ -291,6 +311,8 @@ int preflight_run(void *ctx, struct err *e)
 		rc = check_devices(c, "/machine/peripheral", e);
 	if (!rc)
 		rc = check_devices(c, "/machine/peripheral-anon", e);
+	if (!rc)
+		rc = check_accelerator(c, e);
 	if (!rc)
 		rc = check_network(c, &c->source, e);
 	if (!rc)

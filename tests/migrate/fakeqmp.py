@@ -37,6 +37,7 @@ class Fake:
             "devices": {"net0": "virtio-net-pci"},
             "network": "net0: index=0,type=nic\r\n \\ n0: index=0,type=vhost-user\r\n",
             "parameters": {"downtime-limit": 300, "max-bandwidth": 128 << 20},
+            "kvm": True,
             "comm": "qemu-fake",
             "greeting": b'{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}}}\r\n',
             "asks": 3,  # how often query-migrate says "active" before the switch-over
@@ -162,6 +163,9 @@ class Fake:
         if args["path"] != "/machine/peripheral":
             return [{"name": "type", "type": "string"}]
         return [{"name": n, "type": f"child<{t}>"} for n, t in self.facts["devices"].items()]
+
+    def do_query_kvm(self, _):
+        return {"enabled": self.facts["kvm"], "present": True}
 
     def do_human_monitor_command(self, args):
         assert args["command-line"] == "info network"

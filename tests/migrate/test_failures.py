@@ -258,6 +258,34 @@ def test_destination_dies_while_it_loads_the_state(pair):
     assert pair.names("source").count("cont") == 1
 
 
+def test_completed_source_is_not_continued_when_the_end_of_the_destination_is_not_proven(pair):
+    pair.destination.facts["comm"] = "ssh"
+    pair.kill_destination_when_moved()
+    run = pair.migrate()
+    assert run.status == 1 and "cont" not in pair.names("source")
+    assert "the source is left stopped (postmigrate)" in run.json["state"] and "say cont on" in run.json["state"]
+    assert run.json["vm"] == {"source": "postmigrate", "destination": "unknown"}
+
+
+def test_completed_source_is_not_continued_when_a_resume_may_have_been_missed(pair):
+    """The destination's monitor was lost for a moment: that it said nothing since proves nothing."""
+    hung = []
+
+    def hang_up_once_then_die():
+        if pair.destination.moved.is_set():
+            die(pair.destination, None)
+        if "migrate-incoming" in pair.names("destination") and not hung:
+            hung.append(1)
+            raise Hangup
+
+    pair.destination.facts["resume"] = False
+    pair.destination._tick = hang_up_once_then_die
+    pair.source.facts["asks"] = 8
+    run = pair.migrate()
+    assert run.status == 1 and "cont" not in pair.names("source")
+    assert run.json["vm"] == {"source": "postmigrate", "destination": "gone"}
+
+
 def test_nobody_is_continued_while_the_destination_hangs(pair):
     """It stays in inmigrate after the source has completed: waiting is all that is safe, Ctrl-C or not."""
     pair.destination.facts["resume"] = False

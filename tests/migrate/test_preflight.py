@@ -130,3 +130,11 @@ def test_destination_of_other_name_is_noted(pair):
     pair.destination.facts["name"] = "g-new"
     run = pair.migrate()
     assert run.status == 0 and '"g-new"' in run.err
+
+
+@pytest.mark.parametrize("major, kvm, noted", [(7, False, True), (7, True, False), (9, False, False)])
+def test_emulation_that_loses_memory_is_noted(pair, major, kvm, noted):
+    pair.source.facts["kvm"] = kvm
+    pair.source.facts["greeting"] = pair.source.facts["greeting"].replace(b'"major": 7', b'"major": %d' % major)
+    run = pair.migrate()
+    assert run.status == 0 and ("without KVM, which loses memory" in run.err) == noted

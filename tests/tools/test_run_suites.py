@@ -155,7 +155,9 @@ def test_cmocka_output_counts_case_by_case_and_a_crash_is_a_failure():
 
 
 def test_tap_output_counts_case_by_case():
-    assert read_cmocka("x", "1..3\nok 1 - a\nnot ok 2 - b\nnot ok 3 # SKIP c\n").line() == "1 passed, 1 failed, 1 skipped"
+    counts = read_cmocka("x", "1..3\nok 1 - a\nnot ok 2 - b\n# 0x1 != 0x2\n# x.c:7: error\nnot ok 3 # SKIP c\nok 4 - d\n")
+    assert counts.line() == "2 passed, 1 failed, 1 skipped"
+    assert counts.failures == [("x.b", "0x1 != 0x2")]
 
 
 @pytest.mark.parametrize("result, output, line", [

@@ -68,10 +68,9 @@ static void sizes_of_every_request(void **state)
 		const uint32_t wrong[] = { min - 1, max + 1, max + 8, 4096, UINT32_MAX, 1u << 31 };
 
 		for (size_t k = 0; k < COUNT(wrong); k++)
-			if (wrong[k] != UINT32_MAX || min == 0)
-				assert_says(after_header(requests[i].request, VHOST_FLAG_VERSION,
-							 wrong[k], 0, 0),
-					    " bytes, ");
+			assert_says(after_header(requests[i].request, VHOST_FLAG_VERSION, wrong[k],
+						 0, 0),
+				    " bytes, ");
 	}
 }
 

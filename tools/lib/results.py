@@ -107,7 +107,8 @@ def read_meson(logs, since):
 # "[ RUN      ] case", then "[       OK ] case" or "[  FAILED  ] case" or "[  SKIPPED ] case".
 CMOCKA = re.compile(r"^\[ +(RUN|OK|FAILED|SKIPPED) +\] (\w+)", re.M)
 # "ok 1 - case", "not ok 2 - case", "ok 3 # SKIP case" (cmocka 1.1.5 writes "not ok" there).
-TAP = re.compile(r"^(ok|not ok) \d+(?: - (\S+))?(?: # SKIP ?(.*))?", re.M)
+# A failed case is followed by "# why".
+TAP = re.compile(r"^(ok|not ok) \d+(?: - (\S+))?(?: # SKIP ?(.*))?$(?:\n# (.*))?", re.M)
 
 
 def read_cmocka(program, output):
@@ -128,11 +129,11 @@ def read_cmocka(program, output):
             counts.passed += 1
     if running:
         counts.fail(f"{program}.{running}", "did not end: the program crashed or hung in it")
-    for word, case, skipped in TAP.findall(output):
+    for word, case, skipped, why in TAP.findall(output):
         if skipped:
             counts.skips.append((f"{program}.{skipped}", "the case called skip()"))
         elif word == "ok":
             counts.passed += 1
         else:
-            counts.fail(f"{program}.{case}", "failed")
+            counts.fail(f"{program}.{case}", why or "failed")
     return counts

@@ -22,7 +22,7 @@ class Suite:
             command = ["/usr/bin/meson", "test", "-C", str(builddir), "--no-rebuild", "--print-errorlogs",
                        "--suite", self.name]
             if self.build == "tsan" and can_disable_aslr():
-                command.append("--wrapper=setarch -R")
+                command = ["setarch", "-R", *command]
             return command
         if self.kind == "pytest":
             # -p no:cacheprovider: nothing is written next to the sources.

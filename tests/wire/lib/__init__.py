@@ -1,0 +1,1 @@
+"""The wire tests' library: a vhost-user front-end, its guest memory and its driver, in plain Python."""

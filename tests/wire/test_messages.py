@@ -1,0 +1,490 @@
+"""Every message sent wrong: sizes, descriptors, order, flags, indices, hang-ups. One connection pays, nothing else."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from lib import checks
+from lib import messages as m
+from lib.frontend import PROTOCOL, RX, TX
+from lib.memory import DirtyLog
+from lib.wire import GUEST_MAC, frame
+
+MAX_RING = 1
+
+# request: (payload length, descriptors it carries). SET_MEM_TABLE is variable and has tests of its own.
+SHAPES = {
+    m.GET_FEATURES: (0, 0),
+    m.SET_FEATURES: (8, 0),
+    m.SET_OWNER: (0, 0),
+    m.RESET_OWNER: (0, 0),
+    m.SET_LOG_BASE: (16, 1),
+    m.SET_VRING_NUM: (8, 0),
+    m.SET_VRING_ADDR: (40, 0),
+    m.SET_VRING_BASE: (8, 0),
+    m.GET_VRING_BASE: (8, 0),
+    m.SET_VRING_KICK: (8, 1),
+    m.SET_VRING_CALL: (8, 1),
+    m.SET_VRING_ERR: (8, 1),
+    m.GET_PROTOCOL_FEATURES: (0, 0),
+    m.SET_PROTOCOL_FEATURES: (8, 0),
+    m.GET_QUEUE_NUM: (0, 0),
+    m.SET_VRING_ENABLE: (8, 0),
+    m.SEND_RARP: (8, 0),
+}
+NAMES = {v: k for k, v in vars(m).items() if k.isupper() and isinstance(v, int) and v in SHAPES and k.split("_")[0] in ("GET", "SET", "RESET", "SEND")}
+BAD_INDEX = [MAX_RING + 1, MAX_RING + 2, 0xFF]
+WIDE_INDEX = BAD_INDEX + [0xFFFF, 0x10000, 0xFFFFFFFF]
+
+
+def per_request(*names):
+    pick = [r for r in SHAPES if not names or r in names]
+    return pytest.mark.parametrize("request_", pick, ids=[NAMES[r] for r in pick])
+
+
+@pytest.fixture
+def ready(daemon, wire, quiet):
+    """A front-end that has done everything but start its rings; afterwards godwitd must serve another, and hold no more."""
+    fe = checks.connect(daemon.socket)
+    fe.hello()
+    fe.set_features()
+    fe.set_mem_table()
+    for i in (RX, TX):
+        fe.conn.send(m.SET_VRING_NUM, m.STATE.pack(i, fe.size))
+        fe.conn.send(m.SET_VRING_BASE, m.STATE.pack(i, 0))
+        fe.set_addr(i)
+    fe.conn.settle()
+    yield fe
+    fe.close()
+    checks.still_serves(daemon, wire)
+    daemon.holds_nothing()
+
+
+def good_payload(fe, request):
+    """A payload and descriptors that would be right for @p request now."""
+    state = {
+        m.SET_FEATURES: m.U64.pack(fe.features),
+        m.SET_PROTOCOL_FEATURES: m.U64.pack(PROTOCOL),
+        m.SET_VRING_NUM: m.STATE.pack(RX, fe.size),
+        m.SET_VRING_BASE: m.STATE.pack(RX, 0),
+        m.GET_VRING_BASE: m.STATE.pack(RX, 0),
+        m.SET_VRING_ENABLE: m.STATE.pack(RX, 1),
+        m.SET_VRING_ADDR: fe.addr_payload(RX),
+        m.SEND_RARP: GUEST_MAC + bytes(2),
+        m.SET_LOG_BASE: m.LOG.pack(0x20100, 0),
+        m.SET_VRING_KICK: m.U64.pack(TX),
+        m.SET_VRING_CALL: m.U64.pack(TX),
+        m.SET_VRING_ERR: m.U64.pack(TX),
+    }
+    return state.get(request, b"")
+
+
+def good_fds(fe, request):
+    if request == m.SET_LOG_BASE:
+        fe.log = fe.log or DirtyLog(fe.memory)
+        return [fe.log.fd]
+    return {m.SET_VRING_KICK: [fe.kick[TX]], m.SET_VRING_CALL: [fe.call[TX]], m.SET_VRING_ERR: [fe.err[TX]]}.get(request, [])
+
+
+def must_close(fe, request, payload=b"", fds=(), flags=m.VERSION, size=None):
+    """The back-end refuses this message: it may say so with a non-zero acknowledgement, and closes."""
+    try:
+        fe.conn.send(request, payload, fds, flags, size)
+    except m.Closed:
+        return
+    for got, _, body in fe.conn.wait_closed():
+        assert got == request and m.U64.unpack(body)[0] != 0, f"request {got} was answered with {body.hex()}"
+
+
+@per_request()
+def test_good_message_is_good(ready, request_):
+    """The ground for the tests below: what they break works when it is whole."""
+    ready.conn.send(request_, good_payload(ready, request_), good_fds(ready, request_))
+    if request_ in (m.GET_FEATURES, m.GET_PROTOCOL_FEATURES, m.GET_QUEUE_NUM, m.GET_VRING_BASE, m.SET_LOG_BASE):
+        assert ready.conn.receive()[0] == request_
+    ready.conn.settle()
+
+
+@pytest.mark.parametrize("delta", [-100, -1, 1, 8, 4000])
+@per_request()
+def test_wrong_size(ready, request_, delta):
+    payload = good_payload(ready, request_)
+    if delta < 0:
+        if not payload:
+            return  # a message without payload cannot be shorter; nothing is tested and nothing claimed
+        payload = payload[: max(len(payload) + delta, 0)]
+    else:
+        payload += bytes(delta)
+    must_close(ready, request_, payload, good_fds(ready, request_))
+
+
+@pytest.mark.parametrize("size", [4097, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+@per_request(m.SET_FEATURES, m.SET_VRING_CALL, m.GET_FEATURES)
+def test_size_field_lies(ready, request_, size):
+    """More is announced than any message has: refused at once, not waited for."""
+    must_close(ready, request_, good_payload(ready, request_), good_fds(ready, request_), size=size)
+
+
+@pytest.mark.parametrize("need_reply", [0, m.NEED_REPLY])
+@pytest.mark.parametrize("request_", [0, 26, 41, 100, 0xFFFF, 0x10000, 0x80000001, 0xFFFFFFFF])
+def test_unknown_request(ready, request_, need_reply):
+    must_close(ready, request_, b"", (), m.VERSION | need_reply)
+
+
+@pytest.mark.parametrize(
+    "request_", [m.NET_SET_MTU, m.SET_BACKEND_REQ_FD, m.IOTLB_MSG, m.GET_CONFIG, m.GET_INFLIGHT_FD, m.ADD_MEM_REG, m.SET_STATUS]
+)
+def test_request_of_a_feature_that_is_not_offered(ready, request_):
+    must_close(ready, request_, bytes(8), [ready.kick[0]] if request_ == m.SET_BACKEND_REQ_FD else ())
+
+
+@pytest.mark.parametrize("flags", [0, 2, 3, m.VERSION | m.REPLY, 0xFFFFFFFF])
+@per_request(m.GET_FEATURES, m.SET_FEATURES, m.SET_VRING_CALL)
+def test_wrong_flags(ready, request_, flags):
+    """Another version, or a reply to nothing."""
+    must_close(ready, request_, good_payload(ready, request_), good_fds(ready, request_), flags=flags)
+
+
+# --- file descriptors ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 2, 8, 9, 60])
+@per_request()
+def test_wrong_number_of_descriptors(ready, daemon, request_, count):
+    """Too few is refused. Too many is refused or ignored, but never kept."""
+    need = SHAPES[request_][1]
+    before = len(daemon.fds())
+    fds = [ready.kick[0]] * count
+    payload = good_payload(ready, request_)
+    if count < need:
+        must_close(ready, request_, payload, fds)
+        return
+    if count == need:
+        return
+    try:
+        ready.conn.send(request_, payload, fds)
+        ready.conn.send(m.GET_FEATURES)
+        while ready.conn.receive()[0] != m.GET_FEATURES:
+            pass
+        if request_ != m.SET_VRING_KICK and request_ != m.SET_VRING_ERR and request_ != m.SET_LOG_BASE:
+            assert len(daemon.fds()) <= before, "descriptors nobody asked for were kept"
+    except m.Closed:
+        pass
+
+
+@per_request(m.SET_VRING_KICK, m.SET_VRING_CALL, m.SET_VRING_ERR)
+def test_no_descriptor_flag_with_descriptor(ready, daemon, request_):
+    before = len(daemon.fds())
+    try:
+        ready.conn.send(request_, m.U64.pack(TX | m.NOFD), [ready.kick[TX]])
+        ready.conn.settle()
+        assert len(daemon.fds()) <= before
+    except m.Closed:
+        pass
+
+
+def odd_fds():
+    """Descriptors that are not what the message wants."""
+    r, w = os.pipe()
+    a, b = socket.socketpair()
+    return {
+        "pipe": (r, w),
+        "null": (os.open("/dev/null", os.O_RDWR),),
+        "directory": (os.open("/", os.O_RDONLY),),
+        "socket": (a.detach(), b.detach()),
+        "eventfd": (m.eventfd(),),
+        "path": (os.open("/", os.O_PATH),),
+    }
+
+
+@pytest.mark.parametrize("kind", sorted(odd_fds()))
+@per_request(m.SET_VRING_KICK, m.SET_VRING_CALL, m.SET_VRING_ERR)
+def test_descriptor_of_another_kind(ready, wire, request_, kind):
+    """It may be refused or taken; what is taken must not stop godwitd, even once it is signalled."""
+    kinds = odd_fds()
+    fd = kinds[kind][0]
+    fe = ready
+    try:
+        fe.conn.send(request_, m.U64.pack(RX), [fd])
+        fe.conn.settle()
+        fe.conn.send(m.SET_VRING_NUM, m.STATE.pack(RX, fe.size))
+        fe.conn.send(m.SET_VRING_BASE, m.STATE.pack(RX, 0))
+        fe.set_addr(RX)
+        if request_ != m.SET_VRING_KICK:
+            fe.set_fd(m.SET_VRING_KICK, RX, fe.kick[RX])
+        fe.set_ring(TX)
+        fe.enable()
+        fe.rx.want_call()
+        fe.fill(8)
+        checks.from_wire(fe, wire, frame(checks.fresh()))
+    except (m.Closed, AssertionError) as err:
+        assert isinstance(err, m.Closed) or kind != "eventfd", err
+    finally:
+        for fds in kinds.values():
+            for fd in fds:
+                os.close(fd)
+
+
+# --- indices and numbers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", WIDE_INDEX)
+@per_request(m.SET_VRING_NUM, m.SET_VRING_BASE, m.GET_VRING_BASE, m.SET_VRING_ENABLE, m.SET_VRING_ADDR)
+def test_ring_index_out_of_range(ready, request_, index):
+    payload = good_payload(ready, request_)
+    must_close(ready, request_, index.to_bytes(4, "little") + payload[4:])
+
+
+@pytest.mark.parametrize("index", BAD_INDEX)
+@pytest.mark.parametrize("nofd", [0, m.NOFD])
+@per_request(m.SET_VRING_KICK, m.SET_VRING_CALL, m.SET_VRING_ERR)
+def test_ring_index_of_a_descriptor_message(ready, request_, index, nofd):
+    must_close(ready, request_, m.U64.pack(index | nofd), () if nofd else good_fds(ready, request_))
+
+
+@pytest.mark.parametrize("number", [0, 3, 255, 257, 32767, 32769, 0xFFFF, 0x10000, 0x80000000, 0xFFFFFFFF])
+def test_ring_size_not_allowed(ready, number):
+    must_close(ready, m.SET_VRING_NUM, m.STATE.pack(RX, number))
+
+
+@pytest.mark.parametrize("number", [1, 2, 256, 32768])
+def test_ring_size_allowed(ready, number):
+    ready.conn.send(m.SET_VRING_NUM, m.STATE.pack(RX, number))
+    ready.conn.settle()
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x7FFF, 0x8000, 0xFFFF])
+def test_ring_base_allowed(ready, number):
+    ready.conn.send(m.SET_VRING_BASE, m.STATE.pack(RX, number))
+    assert ready.get_base(RX) == number
+
+
+@pytest.mark.parametrize("number", [0x10000, 0x80000000, 0xFFFFFFFF])
+def test_ring_base_not_allowed(ready, number):
+    """A split ring's index has 16 bits."""
+    must_close(ready, m.SET_VRING_BASE, m.STATE.pack(RX, number))
+
+
+@pytest.mark.parametrize("number", [2, 0xFFFF, 0x10000, 0xFFFFFFFF])
+def test_enable_with_another_number(ready, number):
+    must_close(ready, m.SET_VRING_ENABLE, m.STATE.pack(RX, number))
+
+
+@pytest.mark.parametrize("bit", [0, 1, 7, 24, 33, 34, 63])
+def test_feature_that_was_not_offered(ready, bit):
+    must_close(ready, m.SET_FEATURES, m.U64.pack(ready.features | 1 << bit))
+
+
+@pytest.mark.parametrize("bit", [4, 5, 8, 12, 15, 16, 63])
+def test_protocol_feature_that_was_not_offered(ready, bit):
+    must_close(ready, m.SET_PROTOCOL_FEATURES, m.U64.pack(PROTOCOL | 1 << bit))
+
+
+# --- ring addresses -----------------------------------------------------------------------
+
+TOP = 2**64
+
+
+def addr_cases(fe):
+    """Ring addresses no ring may have: {name: fields of addr_payload}."""
+    last = fe.memory.regions[-1]
+    end = last.uva + last.size
+    first = fe.memory.regions[0]
+    return {
+        "desc_null": {"desc": 0},
+        "used_null": {"used": 0},
+        "avail_null": {"avail": 0},
+        "desc_guest_physical": {"desc": fe.rx.desc},
+        "desc_outside": {"desc": end},
+        "desc_before": {"desc": last.uva - 16},
+        "desc_ends_outside": {"desc": end - 16 * fe.size + 16},
+        "avail_ends_outside": {"avail": end - 4},
+        "used_ends_outside": {"used": end - 4},
+        "used_in_the_hole": {"used": first.uva + first.size},
+        "desc_wraps": {"desc": TOP - 16},
+        "avail_wraps": {"avail": TOP - 2},
+        "used_wraps": {"used": TOP - 4},
+        "desc_misaligned": {"desc": fe.memory.uva(fe.rx.desc) + 8},
+        "avail_misaligned": {"avail": fe.memory.uva(fe.rx.avail) + 1},
+        "used_misaligned": {"used": fe.memory.uva(fe.rx.used) + 2},
+    }
+
+
+ADDR_NAMES = (
+    "desc_null used_null avail_null desc_guest_physical desc_outside desc_before desc_ends_outside avail_ends_outside "
+    "used_ends_outside used_in_the_hole desc_wraps avail_wraps used_wraps desc_misaligned avail_misaligned used_misaligned"
+).split()
+
+
+@pytest.mark.parametrize("case", ADDR_NAMES)
+def test_ring_address(ready, case):
+    """Refused when it is set, or at the latest when the ring should start."""
+    fe = ready
+    fields = addr_cases(fe)[case]
+    try:
+        fe.conn.send(m.SET_VRING_NUM, m.STATE.pack(RX, fe.size))
+        fe.conn.send(m.SET_VRING_BASE, m.STATE.pack(RX, 0))
+        fe.conn.send(m.SET_VRING_ADDR, fe.addr_payload(RX, **fields))
+        fe.set_fd(m.SET_VRING_KICK, RX, fe.kick[RX])
+        fe.conn.wait_closed()
+    except m.Closed:
+        pass
+
+
+@pytest.mark.parametrize("flags", [2, 4, 0x80000000, 0xFFFFFFFF])
+def test_ring_address_flags(ready, flags):
+    must_close(ready, m.SET_VRING_ADDR, ready.addr_payload(RX, flags))
+
+
+# --- order --------------------------------------------------------------------------------
+
+
+def test_rings_before_memory(front):
+    """Kicked with no memory table: there is nothing to start on."""
+    fe = front
+    fe.hello()
+    fe.set_features()
+    try:
+        fe.set_ring(RX)
+        fe.conn.settle()
+        fe.enable()
+        fe.conn.settle()
+    except m.Closed:
+        pass
+
+
+@per_request()
+def test_first_message_of_a_connection(daemon, wire, quiet, request_):
+    """Any message may come first. Whatever happens, it happens to this connection."""
+    fe = checks.connect(daemon.socket)
+    try:
+        fe.conn.send(request_, good_payload(fe, request_), good_fds(fe, request_))
+        fe.conn.send(m.GET_FEATURES)
+        fe.conn.receive()
+    except m.Closed:
+        pass
+    fe.close()
+    checks.still_serves(daemon, wire)
+
+
+@per_request()
+def test_message_in_the_middle_of_traffic(daemon, wire, quiet, request_):
+    """A good message at the wrong time, rings running: refused or taken, never a crash."""
+    with checks.connect(daemon.socket) as fe:
+        fe.start()
+        checks.both_ways(fe, wire)
+        try:
+            fe.conn.send(request_, good_payload(fe, request_), good_fds(fe, request_))
+            wire.inject(*(frame(checks.fresh()) for _ in range(10)))
+            fe.send(*(frame(checks.fresh(), to_guest=False) for _ in range(10)))
+            fe.conn.send(m.GET_FEATURES)
+            while fe.conn.receive()[0] != m.GET_FEATURES:
+                pass
+        except m.Closed:
+            pass
+    checks.still_serves(daemon, wire)
+
+
+def test_kick_with_nothing_set(front):
+    try:
+        front.set_fd(m.SET_VRING_KICK, RX, front.kick[RX])
+        front.conn.settle()
+    except m.Closed:
+        pass
+
+
+def test_ring_resized_while_running(running, daemon, wire):
+    """The size of a running ring is not to be touched."""
+    fe = running
+    try:
+        fe.conn.send(m.SET_VRING_NUM, m.STATE.pack(RX, 32768))
+        fe.conn.settle()
+        wire.inject(*(frame(checks.fresh()) for _ in range(10)))
+        time.sleep(0.05)
+    except m.Closed:
+        pass
+    fe.conn.close()
+    checks.still_serves(daemon, wire)
+
+
+# --- pieces -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [1, 4, 11, 12, 13, 19])
+@pytest.mark.parametrize("with_fd", [False, True])
+def test_half_a_message_then_hang_up(daemon, wire, quiet, cut, with_fd):
+    for _ in range(5):
+        fe = checks.connect(daemon.socket)
+        whole = m.HEADER.pack(m.SET_VRING_CALL, m.VERSION, 8) + m.U64.pack(0)
+        fe.conn.send_raw(whole[:cut], [fe.kick[0]] * with_fd)
+        fe.close()
+    checks.still_serves(daemon, wire)
+    daemon.holds_nothing()
+
+
+def test_hang_up_without_reading_replies(daemon, wire, quiet):
+    for _ in range(20):
+        fe = checks.connect(daemon.socket)
+        fe.conn.send_raw(m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0) * 50)
+        fe.close()
+    checks.still_serves(daemon, wire)
+
+
+def test_front_end_that_never_reads(daemon, running, wire):
+    """Replies pile up until the socket is full: godwitd may drop the connection, not stall."""
+    fe = running
+    fe.conn.sock.setblocking(False)
+    block = m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0) * 100
+    deadline = time.monotonic() + 1
+    try:
+        while time.monotonic() < deadline:
+            fe.conn.sock.send(block)
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+        pass
+    fe.conn.close()
+    checks.still_serves(daemon, wire)
+
+
+def test_byte_by_byte(daemon, wire, quiet):
+    """A stream may arrive in any pieces; descriptors come with the first byte."""
+    with checks.connect(daemon.socket) as fe:
+        send_whole = fe.conn.send_raw
+
+        def one_by_one(data, fds=()):
+            send_whole(data[:1], fds)
+            for i in range(1, len(data)):
+                send_whole(data[i : i + 1])
+
+        fe.conn.send_raw = one_by_one
+        fe.start()
+        fe.conn.send_raw = send_whole
+        checks.both_ways(fe, wire)
+        fe.stop()
+
+
+def test_half_a_message_does_not_stop_traffic(running, wire):
+    fe = running
+    whole = m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0)
+    fe.conn.send_raw(whole[:5])
+    for _ in range(20):
+        checks.both_ways(fe, wire)
+        fe.post()
+        fe.publish(RX)
+    fe.conn.send_raw(whole[5:])
+    assert fe.conn.receive()[0] == m.GET_FEATURES
+
+
+def test_junk(daemon, wire, quiet):
+    """Bytes that are no protocol at all."""
+    for seed in range(30):
+        conn = checks.connect(daemon.socket)
+        try:
+            conn.conn.send_raw(m.random_bytes(seed, 300))
+            conn.conn.sock.shutdown(socket.SHUT_WR)
+            conn.conn.wait_closed()
+        except (m.Closed, OSError):
+            pass
+        conn.close()
+    checks.still_serves(daemon, wire)
