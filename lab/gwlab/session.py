@@ -4,8 +4,10 @@ import fcntl
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import sys
+import termios
 import threading
 import time
 
@@ -40,7 +42,7 @@ def lock(out):
 
 def job(command):
     """The shell lines that L1 runs for @p command, with the settings that are handed on."""
-    settings = [f"export {name}='{os.environ[name]}'" for name in HANDED_ON if name in os.environ]
+    settings = [f"export {name}={shlex.quote(os.environ[name])}" for name in HANDED_ON if name in os.environ]
     return "\n".join(settings + ["export PYTHONDONTWRITEBYTECODE=1", f"{command}\n"])
 
 
@@ -69,6 +71,23 @@ def play(scenarios, out, tuning=None, quiet=False):
     if outcome["result"] == "ok" and len(outcome["verdicts"]) != len(scenarios):
         outcome.update(result="failed", cause="a scenario left no result")
     return outcome
+
+
+def enter(scenario, out):
+    """Boot L1 with @p scenario at this terminal, which is given back as it was. Returns the exit status."""
+    terminal = sys.stdin.isatty() and termios.tcgetattr(sys.stdin)
+    size = shutil.get_terminal_size()
+    command = (f"stty rows {size.lines} cols {size.columns}; export LAB_TERM={shlex.quote(os.environ.get('TERM', 'dumb'))}\n"
+               f"exec {paths.IN_TREE}/lab/l1/play {scenario}")
+    try:
+        with Lab(out, job(command), interactive=True) as lab:
+            lab.wait_booted()
+            return lab.wait_done(None)
+    except LabError as error:
+        return fail(str(error))
+    finally:
+        if terminal:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal)
 
 
 def _verdict(directory):

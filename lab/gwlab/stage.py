@@ -84,9 +84,12 @@ class Stage:
         return Place(backend, self._own(vms.Vm(host, backend, self.out, self.accel, incoming=True)))
 
     def wait_up(self, place):
-        """Wait until the guest at @p place has booted. Returns the seconds it took."""
-        seconds = place.vm.agent.wait_up(GUEST_BOOT_S)
+        """Wait until the guest at @p place has booted. Returns the seconds since its QEMU was started."""
+        place.vm.agent.wait_up(GUEST_BOOT_S)
+        seconds = time.monotonic() - place.vm.started
         place.backend.activate()
+        # The last link event of its boot comes up to a second later.
+        time.sleep(SETTLE_S)
         self.say(f"the guest is up on {place.host.name} after {seconds:.0f} s "
                  f"({self.accel} inside, VF {place.host.vf}, IOMMU group {hosts.iommu_group(place.host.vf)})")
         return seconds

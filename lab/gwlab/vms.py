@@ -60,6 +60,7 @@ class Vm:
         command[ram] += ",hugetlb=on,hugetlbsize=2M"
         # A second monitor for `godwit migrate`: the first is the scenario's own.
         command += ["-name", NAME, "-qmp", f"unix:{self.operator_qmp},server=on,wait=off"]
+        self.started = time.monotonic()
         self.process = host.popen(*command, log=self.log)
         self.qmp = self._connect()
         self.agent = guest.Agent(self.place / "agent.sock")

@@ -52,8 +52,8 @@ def watch(stage, place, what, provoke):
 
 def flap_link(place):
     """Take the guest's cable out, and put it in again."""
-    for up in (False, True):
-        place.vm.qmp.command("set_link", name="nic0", up=up)
+    for state in ("off", "on"):
+        place.vm.qmp.command("human-monitor-command", command_line=f"set_link nic0 {state}")
         time.sleep(1)
 
 

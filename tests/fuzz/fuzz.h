@@ -12,12 +12,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /** Ends the process, visibly for every kind of fuzzer. */
-#define REQUIRE(condition)                                                                  \
-	do {                                                                                \
-		if (!(condition)) {                                                         \
+#define REQUIRE(condition)                                                                        \
+	do {                                                                                      \
+		if (!(condition)) {                                                               \
 			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                            \
-		}                                                                           \
+			abort();                                                                  \
+		}                                                                                 \
 	} while (0)
 
 /** What is left of an input. Reads beyond its end give zeroes. */

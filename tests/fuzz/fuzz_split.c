@@ -54,8 +54,9 @@ static void world_make(void)
 	for (int i = 0; i < REGIONS; i++) {
 		const struct image_region *r = &image_regions[i];
 
-		spec[i] = (struct guest_region_spec){ { r->gpa }, { 0x100000 + r->gpa * 2 },
-						      r->bytes, 0 };
+		spec[i] = (struct guest_region_spec){
+			{ r->gpa }, { 0x100000 + r->gpa * 2 }, r->bytes, 0
+		};
 		fds[i] = memfd_create("fuzz", MFD_CLOEXEC);
 		REQUIRE(fds[i] >= 0 && ftruncate(fds[i], r->bytes) == 0);
 	}
@@ -113,8 +114,8 @@ static void expect_used(uint32_t offset, const void *bytes, uint32_t len)
 
 static uint64_t any_address(struct fuzz_input *in)
 {
-	static const uint64_t edges[] = { 0,	  0x7fff,	0x8000,	     0x8fff,	 0x9000,
-					  0x1ffff, 0x20000,	0x20fff,     0x21000,	 UINT64_MAX,
+	static const uint64_t edges[] = { 0,	      0x7fff,	 0x8000,      0x8fff,	 0x9000,
+					  0x1ffff,    0x20000,	 0x20fff,     0x21000,	 UINT64_MAX,
 					  1ull << 63, 0ull - 16, 0ull - 4096, UINT32_MAX };
 	uint32_t how = fuzz_below(in, 16);
 
@@ -219,7 +220,8 @@ static void store_into_chain(struct fuzz_input *in)
 {
 	static uint8_t bytes[PAGES * PAGE * 2];
 	struct ring_cursor at = { 0 };
-	uint64_t skip = fuzz_below(in, 100), want = fuzz_below(in, sizeof(bytes)), pos = 0, done = 0;
+	uint64_t skip = fuzz_below(in, 100), want = fuzz_below(in, sizeof(bytes)), pos = 0,
+		 done = 0;
 	uint8_t value = (uint8_t)fuzz_bytes(in, 1);
 
 	for (uint64_t i = 0; i < want; i++)

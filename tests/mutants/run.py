@@ -7,6 +7,7 @@ Usage: tests/mutants/run.py [NAME...]     (default: all of tests/mutants/table.p
 Works on a copy of the tree in build/mutants/. Exit status 0: every mutant was noticed.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -105,6 +106,9 @@ def main():
         say(f"unknown mutant: {', '.join(sorted(unknown))}")
         return 2
     PLACE.mkdir(parents=True, exist_ok=True)
+    # One run at a time; the lock goes with the process.
+    lock = os.open(PLACE / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     copy_tree()
     chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
     if not sound(chosen, PLACE / "unchanged.log"):

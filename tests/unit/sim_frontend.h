@@ -11,8 +11,8 @@
 #include "vhost/message.h"
 #include "vhost/session.h"
 
-#define SIM_FEATURES                                                                       \
-	(1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_INDIRECT_DESC |                 \
+#define SIM_FEATURES                                                                         \
+	(1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_INDIRECT_DESC |                   \
 	 1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_VERSION_1 | 1ull << VHOST_F_LOG_ALL | \
 	 1ull << VHOST_USER_F_PROTOCOL_FEATURES)
 #define SIM_PLAIN (1ull << VIRTIO_F_VERSION_1 | 1ull << VHOST_USER_F_PROTOCOL_FEATURES)

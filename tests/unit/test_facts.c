@@ -109,10 +109,18 @@ static void good_device(void **state)
 
 static void vdevs_are_no_pci_devices(void **state)
 {
-	static const char *const devices[] = { "net_null0", "net_tap0,iface=01:10.0", "",
-					       "net_af_packet0,iface=veth0", "01:10", "01:10.",
-					       "01:10.0x", "01:10.00", "0000:01:10.0.1",
-					       "00000:01:10.0", "1:0000:01:10.0", "01:10.g" };
+	static const char *const devices[] = { "net_null0",
+					       "net_tap0,iface=01:10.0",
+					       "",
+					       "net_af_packet0,iface=veth0",
+					       "01:10",
+					       "01:10.",
+					       "01:10.0x",
+					       "01:10.00",
+					       "0000:01:10.0.1",
+					       "00000:01:10.0",
+					       "1:0000:01:10.0",
+					       "01:10.g" };
 	struct vf_facts f;
 	struct err e;
 
@@ -129,8 +137,8 @@ static void vdevs_are_no_pci_devices(void **state)
 /* Slots end at 1f, functions at 7: what lies beyond must never mean another device. */
 static void addresses_out_of_range_mean_no_other_device(void **state)
 {
-	static const char *const devices[] = { "0000:01:10.8", "01:10.9", "0000:01:30.1",
-					       "01:50.0", "-1:10.0", "01:-0.0", "+01:10.0" };
+	static const char *const devices[] = { "0000:01:10.8", "01:10.9", "0000:01:30.1", "01:50.0",
+					       "-1:10.0",      "01:-0.0", "+01:10.0" };
 	unsigned int wrong = 0;
 
 	for (size_t i = 0; i < COUNT(devices); i++) {

@@ -266,9 +266,9 @@ static void announcement_is_a_reverse_arp(void **state)
 	static const uint8_t mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 	/* RFC 903: Ethernet to all, type 0x8035; hardware 1, protocol 0x0800, 6, 4, operation 3; sender and target. */
 	static const uint8_t want[60] = {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 1, 2, 3, 0x80, 0x35, 0, 1,
-		8,    0,    6,	  4,	0,    3,    0x52, 0x54, 0, 1, 2, 3, 0,	  0,	0, 0,
-		0x52, 0x54, 0,	  1,	2,    3,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 1,	 2,    3, 0x80,
+		0x35, 0,    1,	  8,	0,    6,    4,	  0,	3, 0x52, 0x54, 0, 1,
+		2,    3,    0,	  0,	0,    0,    0x52, 0x54, 0, 1,	 2,    3,
 	};
 
 	memcpy(s.path->announce_mac, mac, 6);

@@ -61,7 +61,8 @@ static int teardown(void **state)
 /* Buffers of a chain in slots of their own: 40 of 8 KiB in region 2, some laid across the border of regions 0 and 1. */
 static void random_chain(struct fixture *f)
 {
-	uint32_t cuts = 1 + sim_below(&f->random, CUTS_MAX), border = sim_below(&f->random, 3 * cuts);
+	uint32_t cuts = 1 + sim_below(&f->random, CUTS_MAX),
+		 border = sim_below(&f->random, 3 * cuts);
 
 	f->bytes = 0;
 	for (uint32_t i = 0; i < cuts; i++) {

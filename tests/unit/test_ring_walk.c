@@ -128,15 +128,9 @@ static void bad_addresses(void **state)
 		uint64_t gpa;
 		uint32_t len;
 	} bad[] = {
-		{ SIM_HOLE, 1 },
-		{ SIM_HOLE - 1, 2 },
-		{ SIM_END, 1 },
-		{ SIM_END - 1, 2 },
-		{ SIM_R2 - 1, 2 },
-		{ UINT64_MAX, 1 },
-		{ UINT64_MAX, 2 },
-		{ 0ull - 16, 32 },
-		{ SIM_R2, UINT32_MAX },
+		{ SIM_HOLE, 1 },    { SIM_HOLE - 1, 2 }, { SIM_END, 1 },
+		{ SIM_END - 1, 2 }, { SIM_R2 - 1, 2 },	 { UINT64_MAX, 1 },
+		{ UINT64_MAX, 2 },  { 0ull - 16, 32 },	 { SIM_R2, UINT32_MAX },
 	};
 	struct fixture *f = *state;
 

@@ -288,14 +288,14 @@ static void values_out_of_range(void **state)
 	static const struct {
 		uint32_t request, index, num;
 	} bad[] = {
-		{ VHOST_SET_VRING_NUM, 2, 256 },     { VHOST_SET_VRING_NUM, UINT32_MAX, 256 },
-		{ VHOST_SET_VRING_NUM, 0, 0 },       { VHOST_SET_VRING_NUM, 0, 100 },
-		{ VHOST_SET_VRING_NUM, 0, 65536 },   { VHOST_SET_VRING_NUM, 0, UINT32_MAX },
-		{ VHOST_SET_VRING_BASE, 2, 0 },      { VHOST_SET_VRING_BASE, 0, 65536 },
-		{ VHOST_GET_VRING_BASE, 2, 0 },      { VHOST_GET_VRING_BASE, 1u << 31, 0 },
-		{ VHOST_SET_VRING_ENABLE, 2, 1 },    { VHOST_SET_VRING_ENABLE, 0, 2 },
-		{ VHOST_SET_VRING_KICK, 0x102, 0 },  { VHOST_SET_VRING_CALL, 0x102, 0 },
-		{ VHOST_SET_VRING_ERR, 0x102, 0 },   { VHOST_SET_VRING_CALL, 0x300, 0 },
+		{ VHOST_SET_VRING_NUM, 2, 256 },    { VHOST_SET_VRING_NUM, UINT32_MAX, 256 },
+		{ VHOST_SET_VRING_NUM, 0, 0 },	    { VHOST_SET_VRING_NUM, 0, 100 },
+		{ VHOST_SET_VRING_NUM, 0, 65536 },  { VHOST_SET_VRING_NUM, 0, UINT32_MAX },
+		{ VHOST_SET_VRING_BASE, 2, 0 },	    { VHOST_SET_VRING_BASE, 0, 65536 },
+		{ VHOST_GET_VRING_BASE, 2, 0 },	    { VHOST_GET_VRING_BASE, 1u << 31, 0 },
+		{ VHOST_SET_VRING_ENABLE, 2, 1 },   { VHOST_SET_VRING_ENABLE, 0, 2 },
+		{ VHOST_SET_VRING_KICK, 0x102, 0 }, { VHOST_SET_VRING_CALL, 0x102, 0 },
+		{ VHOST_SET_VRING_ERR, 0x102, 0 },  { VHOST_SET_VRING_CALL, 0x300, 0 },
 		{ VHOST_SET_VRING_CALL, 0x100, 1 },
 	};
 	struct vhost_vring_addr flags = { .flags = 2 }, index = { .index = 2 };

@@ -66,10 +66,10 @@ static void what_is_no_state_is_refused(void **state)
 
 	for (size_t i = 0; i < COUNT(none); i++) {
 		for (int s = 0; s < VNIC_STATES; s++) {
-			assert_false(vnic_state_allowed((enum vnic_state)none[i],
-							(enum vnic_state)s));
-			assert_false(vnic_state_allowed((enum vnic_state)s,
-							(enum vnic_state)none[i]));
+			assert_false(
+				vnic_state_allowed((enum vnic_state)none[i], (enum vnic_state)s));
+			assert_false(
+				vnic_state_allowed((enum vnic_state)s, (enum vnic_state)none[i]));
 		}
 		assert_string_equal(vnic_state_name((enum vnic_state)none[i]), "?");
 	}

@@ -30,8 +30,8 @@ static int attach(struct vf *vf, const char *device, const uint8_t *mac, struct 
 
 static void bad_cpu_lists(void **state)
 {
-	static const char *const bad[] = { "", "x", "0-", "-1", "1-0", "0,,1", "0;1", "0,", "4096",
-					   "0-4095", "99999", "0 1", " 0" };
+	static const char *const bad[] = { "",	 "x",	 "0-",	   "-1",    "1-0", "0,,1", "0;1",
+					   "0,", "4096", "0-4095", "99999", "0 1", " 0" };
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct eal_config cfg = { .memory_mib = 64, .name = "unit", .cpus = bad[i] };
