@@ -124,7 +124,7 @@ TERMINAL = ("completed", "failed", "cancelled")
 
 def migrate(source, destination, uri, timeout_s=120, capabilities=(), parameters=None, progress=None):
     """
-    Move the VM from Qmp @p source to Qmp @p destination (started with -incoming @p uri), and wait for the guest to run there.
+    Move the VM from Qmp @p source to Qmp @p destination (started with -incoming @p uri), and wait until it runs there.
     @param capabilities  switched on at both ends
     @param parameters    migrate-set-parameters of the source
     @param progress      called with each query-migrate answer, about ten times a second

@@ -252,7 +252,8 @@ def passed(doc):
     return bool(doc["runs"]) and all(run["result"] == "ok" for run in doc["runs"])
 
 
-HEAD = ("mode", "move", "result", "stop-resume", "blackout", "baseline gap", "to guest", "from guest", "TCP", "guest saw")
+HEAD = ("mode", "move", "result", "stop-resume", "blackout", "baseline gap", "to guest", "from guest", "TCP",
+        "guest saw")
 
 
 def _cells(run):

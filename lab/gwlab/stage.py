@@ -61,6 +61,7 @@ class Stage:
         self.begun = time.monotonic()
         self.things = contextlib.ExitStack()
         self.data = {}
+        self.flows = 0
         self.old_faults = len(hosts.dma_faults())
         site.forget_addresses()
 
@@ -75,13 +76,13 @@ class Stage:
 
     def start_guest(self, host, backend_class):
         """Back-end and QEMU with the guest on @p host. Returns the Place; the guest still boots."""
-        backend = self._own(backend_class(host, self.out))
-        return Place(backend, self._own(vms.Vm(host, backend, self.out, self.accel)))
+        backend = self.own(backend_class(host, self.out))
+        return Place(backend, self.own(vms.Vm(host, backend, self.out, self.accel)))
 
     def await_guest(self, host, backend_class):
         """Back-end and QEMU on @p host for a guest that arrives by migration. Returns the Place."""
-        backend = self._own(backend_class(host, self.out, incoming=True))
-        return Place(backend, self._own(vms.Vm(host, backend, self.out, self.accel, incoming=True)))
+        backend = self.own(backend_class(host, self.out, incoming=True))
+        return Place(backend, self.own(vms.Vm(host, backend, self.out, self.accel, incoming=True)))
 
     def wait_up(self, place):
         """Wait until the guest at @p place has booted. Returns the seconds since its QEMU was started."""
@@ -96,11 +97,12 @@ class Stage:
 
     def start_traffic(self, place, rate=RATE, tcp_mbit=TCP_MBIT):
         """Numbered frames and TCP between peer and guest, passing both ways on return."""
+        self.flows += 1
         flow = traffic.Traffic(
-            self.site.peer.popen, paths.TREE / "build/lab/traffic/gwtraffic", self.out / "traffic",
+            self.site.peer.popen, paths.TREE / "build/lab/traffic/gwtraffic", self.out / f"traffic-{self.flows}",
             peer_iface="wire", peer_mac=hosts.PEER_MAC, guest_mac=hosts.GUEST_MAC, guest_ip=GUEST_IP,
             rate=rate, tcp_mbit=tcp_mbit)
-        self._own(flow)
+        self.own(flow)
         flow.start(place.vm.agent)
         flow.wait_both_ways(timeout_s=30)
         self.say(f"traffic passes both ways: {rate} numbered frames/s and {tcp_mbit} Mbit/s of TCP each")
@@ -160,7 +162,8 @@ class Stage:
         self.expect(not faults, f"{len(faults)} DMA faults, the first: {faults[0] if faults else ''}")
         return len(faults)
 
-    def _own(self, thing):
+    def own(self, thing):
+        """Have @p thing closed with the stage. Returns it."""
         self.things.callback(thing.close)
         return thing
 

@@ -10,7 +10,7 @@ import time
 
 from .guest import Agent, AgentError
 
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 60
 
 
 class TrafficError(Exception):

@@ -17,15 +17,20 @@ def play(stage):
     before = here.vm.agent.events()
     flow = stage.start_traffic(here)
 
+    stage.watch(flow, 4)
+
     there = stage.await_guest(stage.site.b, Godwitd)
     into_the_copy(stage, here, there)
+    stage.say("migrate_cancel in mid-copy")
     here.vm.qmp.command("migrate_cancel")
     ends_as(stage, here, "cancelled")
     there.close()
 
     there = stage.await_guest(stage.site.b, Godwitd)
     into_the_copy(stage, here, there)
+    stage.say("the destination's QEMU and godwitd are killed in mid-copy")
     there.vm.process.kill()
+    there.backend.process.kill()
     ends_as(stage, here, "failed")
     there.close()
 
@@ -36,6 +41,7 @@ def play(stage):
     raw = flow.stop(there.vm.agent)
     run = report.make_runs(raw, [moved], [(before, there.vm.agent.events())])[0]
     stage.data["run"] = run
+    stage.say("the third attempt, and all traffic since the first:\n" + report.table(report.document({}, [run])))
     stage.check_dma()
     # The rules of the demo: a frame lost around an abort would be one lost outside of the move.
     stage.expect(run["result"] == "ok", "; ".join(run["reasons"]))

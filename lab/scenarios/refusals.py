@@ -7,7 +7,7 @@ from gwlab.backends import Godwitd
 
 
 def play(stage):
-    """A VF in use, one without vfio-pci, the PF itself, a device that is not there, and no memory."""
+    """A VF in use, one without vfio-pci, the PF itself, a device that is not there."""
     host = stage.site.a
     served = serve(stage, host)
     refuse(stage, host, host.vf, "in use by another process")
@@ -18,8 +18,6 @@ def play(stage):
     hosts.bind_vfio(host.vf)
     refuse(stage, host, host.pf_pci, "is bound to driver igb")
     refuse(stage, host, "0000:7f:00.0", "does not exist")
-    # 16 MiB is allowed, and too little for the packet buffers.
-    refuse(stage, host, host.vf, "raise --memory", "--memory", "16")
 
     again = serve(stage, host)
     stage.expect("waiting" in again.show(), "the VF cannot be served after the refusals")
@@ -37,9 +35,9 @@ def unbind(pci):
     hosts.write(f"/sys/bus/pci/devices/{pci}/driver/unbind", pci)
 
 
-def refuse(stage, host, device, words, *options):
+def refuse(stage, host, device, words):
     """Failed unless godwitd refuses @p device on @p host in one sentence that has @p words."""
-    command = [paths.program("godwitd", "GODWITD"), "--name", "refused", "--device", device, "--group", "root", *options]
+    command = [paths.program("godwitd", "GODWITD"), "--name", "refused", "--device", device, "--group", "root"]
     done = subprocess.run(host.command(*command), capture_output=True, text=True, timeout=60, check=False)
     said = done.stderr.strip().splitlines()
     stage.say(said[-1] if said else "(nothing was said)")

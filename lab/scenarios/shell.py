@@ -23,6 +23,7 @@ def play(stage):
     here = stage.start_guest(stage.site.a, Godwitd)
     there = stage.await_guest(stage.site.b, Godwitd)
     stage.wait_up(here)
+    here.vm.agent.close()  # for the `guest` command: one client at a time
     print(WELCOME.format(a_vf=stage.site.a.vf, b_vf=stage.site.b.vf, logs=stage.out, name=vms.NAME,
                          a_qmp=here.vm.operator_qmp, b_qmp=there.vm.operator_qmp, uri=there.vm.uri), flush=True)
     tools = f"{paths.LAB}/l1:{paths.program('godwit', 'GODWIT').parent}"

@@ -9,7 +9,7 @@
  *   quiet            tell it to stop sending
  *   report           tell it to end, and give its result
  *   sh COMMAND       run a shell command, give its status and output
- *   reboot           answer, end the guest station, then reboot at once
+ *   reboot           answer, end the guest station, then run gw-reboot
  */
 #include "json.h"
 #include "opts.h"
@@ -22,7 +22,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/reboot.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -218,15 +217,10 @@ static void serve_line(struct agent *a, char *line)
 	write_all(a->port, text, len);
 	free(text);
 	if (a->reboot) {
-		/*
-		 * As any system does, end what sends before the devices are shut down: Linux 6.1's
-		 * virtio_net can spin for good when a card is reset while it transmits.
-		 */
+		tcdrain(a->port);
 		if (a->guest)
 			kill(a->guest, SIGKILL);
-		guest_ended(a, REPORT_WAIT_MS);
-		tcdrain(a->port);
-		reboot(RB_AUTOBOOT);
+		execlp("gw-reboot", "gw-reboot", NULL);
 	}
 }
 

@@ -19,7 +19,7 @@
 
 #define SAMPLE_NS (100 * NS_PER_MS)
 #define LINGER_NS (500 * NS_PER_MS)
-#define LINGER_MAX_NS (15 * NS_PER_S)
+#define LINGER_MAX_NS (45 * NS_PER_S)
 
 #define COLUMNS                                                                                              \
 	"\"t_ns\",\"sent\",\"from_distinct\",\"from_highest\",\"from_duplicated\",\"from_reordered\","       \

@@ -3,6 +3,7 @@
 #define GODWIT_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
@@ -28,6 +29,9 @@ bool log_enabled(enum log_level level);
  * long.
  */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** Write @p len bytes (4096 at most) as they are. Never blocks: lost when there is no room. */
+void log_text(const char *text, size_t len);
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)

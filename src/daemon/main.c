@@ -3,6 +3,7 @@
  * reverse.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,19 +29,48 @@ struct daemon {
 	struct listener listener;
 	struct vnic *vnic;
 	bool eal;
+	/** --fd gave a connection, not a listening socket. */
+	bool connected;
+	/** Given up for a moment to refuse a front-end when descriptors have run out. */
+	int spare_fd;
 };
+
+/* Without it the connection would wait, and the loop would spin on it. */
+static void accept_refuse(struct daemon *d, int fd)
+{
+	log_error("a front-end is refused: no file descriptors are left");
+	if (d->spare_fd >= 0)
+		close(d->spare_fd);
+	close(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
 static void accept_ready(void *arg, int fd, uint32_t events)
 {
 	struct daemon *d = arg;
 	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (conn < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-			log_error("accept: %s", strerror(errno));
+	if (conn >= 0)
+		vnic_connect(d->vnic, conn);
+	else if (errno == EMFILE || errno == ENFILE)
+		accept_refuse(d, fd);
+	else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+		log_error("accept: %s", strerror(errno));
+}
+
+static void show(struct daemon *d)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
 		return;
-	}
-	vnic_connect(d->vnic, conn);
+	vnic_show(d->vnic, f);
+	fclose(f);
+	if (text)
+		log_text(text, len);
+	free(text);
 }
 
 static void signal_ready(void *arg, int fd, uint32_t signo)
@@ -48,7 +78,7 @@ static void signal_ready(void *arg, int fd, uint32_t signo)
 	struct daemon *d = arg;
 
 	if (signo == SIGUSR1) {
-		vnic_show(d->vnic, stderr);
+		show(d);
 		return;
 	}
 	log_notice("ends by signal %u", signo);
@@ -62,27 +92,12 @@ static void connection_over(void *arg)
 	loop_stop(d->loop);
 }
 
-static int socket_start(struct daemon *d, struct err *e)
-{
-	const struct options *o = &d->o;
-
-	if (o->fd < 0)
-		return listener_open(&d->listener, o->socket_path, o->group, o->group_given, e);
-	return 0;
-}
-
 /* A given connection is all there will ever be: when it ends, so does the process. */
 static int serve_start(struct daemon *d, struct err *e)
 {
-	bool connected = false;
 	int rc;
 
-	if (d->o.fd >= 0) {
-		rc = listener_adopt(&d->listener, d->o.fd, &connected, e);
-		if (rc)
-			return rc;
-	}
-	if (connected) {
+	if (d->connected) {
 		int fd = d->listener.fd;
 
 		d->listener.fd = -1;
@@ -108,7 +123,14 @@ static int daemon_start(struct daemon *d, struct err *e)
 	struct eal_facts facts;
 	int rc;
 
+	/* A given descriptor first: before a number that was not open becomes one of our own. */
+	if (o->fd >= 0) {
+		rc = listener_adopt(&d->listener, o->fd, &d->connected, e);
+		if (rc)
+			return rc;
+	}
 	signal(SIGPIPE, SIG_IGN);
+	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	rc = fault_install();
 	if (!rc)
 		rc = loop_new(&d->loop);
@@ -116,8 +138,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 		rc = loop_signals(d->loop, signals, signal_ready, d);
 	if (rc)
 		return err_set(e, rc, "the process cannot be set up: %s", strerror(-rc));
-	/* The socket first: it is what a second process of the same name fails at, at once. */
-	rc = socket_start(d, e);
+	/* The socket before DPDK: it is what a second process of the same name fails at, at once. */
+	if (o->fd < 0)
+		rc = listener_open(&d->listener, o->socket_path, o->group, o->group_given, e);
 	if (rc)
 		return rc;
 	rc = eal_start(&ec, &facts, e);
@@ -142,6 +165,8 @@ static void daemon_stop(struct daemon *d)
 		eal_stop();
 	listener_close(&d->listener);
 	loop_free(d->loop);
+	if (d->spare_fd >= 0)
+		close(d->spare_fd);
 }
 
 static int action_print(const struct options *o)
@@ -169,15 +194,15 @@ static int daemon_run(struct daemon *d)
 	rc = daemon_start(d, &e);
 	if (rc)
 		fprintf(stderr, "godwitd: %s: %s\n", d->o.name, e.text);
-	else
-		rc = loop_run(d->loop);
+	else if ((rc = loop_run(d->loop)))
+		log_error("the event loop fails: %s", strerror(-rc));
 	daemon_stop(d);
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-	struct daemon d = { .listener = { .fd = -1 } };
+	struct daemon d = { .listener = { .fd = -1 }, .spare_fd = -1 };
 	struct err e = { "" };
 	int rc = options_parse(argc, argv, &d.o, &e);
 

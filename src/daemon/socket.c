@@ -1,6 +1,8 @@
 /*
- * socket.c: opening the vhost-user socket. A lock file is not needed: connect() tells a live socket
- * from a dead one.
+ * socket.c: opening the vhost-user socket.
+ *
+ * connect() tells a live socket from a dead one. Between bind() and listen() a live one looks dead, so
+ * all that happens under a lock on the directory: two processes that start at once get one answer each.
  */
 #include "daemon/socket.h"
 
@@ -9,12 +11,16 @@
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
+
+#define LOCK_TRIES 100
+#define LOCK_PAUSE_US 20000
 
 static int group_id(const char *name, bool required, gid_t *out, struct err *e)
 {
@@ -33,34 +39,68 @@ static int group_id(const char *name, bool required, gid_t *out, struct err *e)
 	return 0;
 }
 
-/* Only the last component, and /run/godwit above it, are ours to make. */
-static int dir_make(struct listener *l, const char *path, gid_t gid, struct err *e)
+/* Gives @p path to the group: an error only where that group was asked for by name. */
+static int group_give(const char *path, gid_t gid, bool required, struct err *e)
 {
+	if (gid == (gid_t)-1 || chown(path, (uid_t)-1, gid) == 0)
+		return 0;
+	if (required)
+		return err_set(e, -errno,
+			       "%s cannot be given to the group (%s): join it, run as root, or name "
+			       "another with --group",
+			       path, strerror(errno));
+	log_warning("%s cannot be given to the group (%s): it keeps this process's", path,
+		    strerror(errno));
+	return 0;
+}
+
+/* Only the last component, and /run/godwit above it, are ours to make. */
+static int dir_make(struct listener *l, const char *path, gid_t gid, bool required, struct err *e)
+{
+	bool default_dir;
 	char *slash;
 
 	snprintf(l->dir, sizeof(l->dir), "%s", path);
 	slash = strrchr(l->dir, '/');
 	if (!slash || slash == l->dir) {
-		l->dir[0] = 0;
+		snprintf(l->dir, sizeof(l->dir), "%s", slash ? "/" : ".");
 		return 0;
 	}
 	*slash = 0;
-	if (strncmp(l->dir, "/run/godwit/", 12) == 0 && mkdir("/run/godwit", 0755) < 0 &&
-	    errno != EEXIST)
+	default_dir = strncmp(l->dir, "/run/godwit/", 12) == 0;
+	if (default_dir && mkdir("/run/godwit", 0755) < 0 && errno != EEXIST)
 		return err_set(e, -errno, "directory /run/godwit cannot be made: %s",
 			       strerror(errno));
-	if (mkdir(l->dir, 0750) < 0)
-		return errno == EEXIST ? 0 :
-					 err_set(e, -errno, "directory %s cannot be made: %s",
-						 l->dir, strerror(errno));
-	l->made_dir = true;
+	l->made_dir = mkdir(l->dir, 0750) == 0;
+	if (!l->made_dir && errno != EEXIST)
+		return err_set(e, -errno, "directory %s cannot be made: %s", l->dir,
+			       strerror(errno));
+	/* One of ours that a killed process left behind is put right, and goes at the end. */
+	l->made_dir = l->made_dir || default_dir;
+	if (!l->made_dir)
+		return 0;
 	/* Whatever the umask is: the group must get through. */
 	if (chmod(l->dir, 0750) < 0)
 		return err_set(e, -errno, "directory %s: chmod: %s", l->dir, strerror(errno));
-	if (gid != (gid_t)-1 && chown(l->dir, (uid_t)-1, gid) < 0)
-		return err_set(e, -errno, "directory %s cannot be given to the group: %s", l->dir,
-			       strerror(errno));
-	return 0;
+	return group_give(l->dir, gid, required, e);
+}
+
+/* Returns a descriptor that holds the lock, or -errno. Others hold it for moments only. */
+static int dir_lock(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(e, -errno, "directory %s: %s", dir, strerror(errno));
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (i == LOCK_TRIES) {
+			close(fd);
+			return err_set(e, -EADDRINUSE, "directory %s is locked by another process",
+				       dir);
+		}
+		usleep(LOCK_PAUSE_US);
+	}
+	return fd;
 }
 
 /* Returns 0 when the path is free (a dead socket is removed), or -EADDRINUSE. */
@@ -96,8 +136,9 @@ static int path_free(const char *path, const struct sockaddr_un *sa, struct err 
 }
 
 static int bind_at(struct listener *l, const char *path, const struct sockaddr_un *sa, gid_t gid,
-		   struct err *e)
+		   bool required, struct err *e)
 {
+	struct stat st;
 	mode_t mask;
 	int rc;
 
@@ -110,13 +151,28 @@ static int bind_at(struct listener *l, const char *path, const struct sockaddr_u
 	umask(mask);
 	if (rc)
 		return err_set(e, rc, "socket path %s: %s", path, strerror(-rc));
+	if (lstat(path, &st) < 0)
+		return err_set(e, -errno, "socket path %s: %s", path, strerror(errno));
 	snprintf(l->path, sizeof(l->path), "%s", path);
-	if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)
-		return err_set(e, -errno, "socket %s cannot be given to the group: %s", path,
-			       strerror(errno));
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
 	if (listen(l->fd, 16) < 0)
 		return err_set(e, -errno, "socket %s: listen: %s", path, strerror(errno));
-	return 0;
+	return group_give(path, gid, required, e);
+}
+
+static int take_path(struct listener *l, const char *path, const struct sockaddr_un *sa, gid_t gid,
+		     bool required, struct err *e)
+{
+	int lock = dir_lock(l->dir, e), rc;
+
+	if (lock < 0)
+		return lock;
+	rc = path_free(path, sa, e);
+	if (!rc)
+		rc = bind_at(l, path, sa, gid, required, e);
+	close(lock);
+	return rc;
 }
 
 int listener_open(struct listener *l, const char *path, const char *group, bool group_required,
@@ -133,11 +189,9 @@ int listener_open(struct listener *l, const char *path, const char *group, bool 
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 	rc = group_id(group, group_required, &gid, e);
 	if (!rc)
-		rc = dir_make(l, path, gid, e);
+		rc = dir_make(l, path, gid, group_required, e);
 	if (!rc)
-		rc = path_free(path, &sa, e);
-	if (!rc)
-		rc = bind_at(l, path, &sa, gid, e);
+		rc = take_path(l, path, &sa, gid, group_required, e);
 	if (rc)
 		listener_close(l);
 	return rc;
@@ -164,10 +218,12 @@ int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e)
 
 void listener_close(struct listener *l)
 {
+	struct stat st;
+
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
-	if (l->path[0])
+	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	l->path[0] = 0;
 	if (l->made_dir)

@@ -3,6 +3,7 @@
 #define GODWIT_DAEMON_SOCKET_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -12,6 +13,9 @@ struct listener {
 	char path[128];
 	char dir[128];
 	bool made_dir;
+	/** Which socket is ours: another process may have put its own at the path since. */
+	dev_t dev;
+	ino_t ino;
 };
 
 /**
@@ -19,7 +23,8 @@ struct listener {
  * @p group. A socket
  * that nobody serves any more is replaced, a live one is left alone.
  * @param group           group name
- * @param group_required  false: a group that does not exist is passed over with a warning
+ * @param group_required  false: a group that does not exist, or that this user may not give files
+ *                        to, is passed over with a warning
  * @return                0, -EADDRINUSE (served by another process), -ENAMETOOLONG, or another
  *                        -errno
  */

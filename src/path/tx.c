@@ -28,6 +28,18 @@ bool path_tx_push(struct path *p)
 	return p->tx_count == 0;
 }
 
+/* Some cards take a runt for an attack and shut the VF down: pad as the hardware would. */
+static void frame_pad(struct rte_mbuf *m)
+{
+	const uint16_t least = RTE_ETHER_MIN_LEN - RTE_ETHER_CRC_LEN;
+
+	if (m->data_len >= least)
+		return;
+	memset(rte_pktmbuf_mtod_offset(m, void *, m->data_len), 0, (size_t)(least - m->data_len));
+	m->data_len = least;
+	m->pkt_len = least;
+}
+
 /* Returns 1 copied, 0 no host buffer now, -1 not to be sent (counted). */
 static int frame_take(struct path *p)
 {
@@ -58,6 +70,7 @@ static int frame_take(struct path *p)
 	ring_copy_from(&p->chain, &at, rte_pktmbuf_mtod(m, void *), bytes);
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = (uint32_t)bytes;
+	frame_pad(m);
 	path_count(&p->counters.tx_frames, 1);
 	path_count(&p->counters.tx_bytes, bytes);
 	p->tx_held[p->tx_count++] = m;
@@ -71,8 +84,10 @@ unsigned int path_tx_poll(struct path *p)
 
 	if (!p->active[PATH_TX])
 		return 0;
+	done = p->tx_count;
 	if (!path_tx_push(p))
-		return 1;
+		return done - p->tx_count;
+	done = 0;
 	while (done < PATH_BURST) {
 		int rc = r->broken ? 0 : ring_pop(r, &p->chain);
 

@@ -69,7 +69,7 @@ static void memory_check(struct path *p)
 	for (int d = 0; d < PATH_DIRECTIONS; d++) {
 		struct ring *r = &p->ring[d];
 
-		if (!p->active[d] || r->broken || !r->mem)
+		if (!p->active[d] || r->broken == -EFAULT || !r->mem)
 			continue;
 		if (!guest_memory_lost(r->mem) && !(r->log && dirty_log_lost(r->log)))
 			continue;
@@ -94,7 +94,7 @@ static int worker_main(void *arg)
 			continue;
 		}
 		done = path_rx_poll(p) + path_tx_poll(p);
-		if (p->announce)
+		if (p->announce && p->active[PATH_TX])
 			path_rarp_send(p);
 		memory_check(p);
 		if (done) {
@@ -166,8 +166,9 @@ void path_pause(struct path *p)
 
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->want_pause, true);
-	if (write(p->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		abort();
+	/* It cannot fail but for a full counter, and then the worker wakes too. */
+	if (write(p->wake_fd, &one, sizeof(one)) < 0)
+		atomic_store(&p->want_pause, true);
 	while (!p->paused)
 		pthread_cond_wait(&p->changed, &p->lock);
 	pthread_mutex_unlock(&p->lock);
@@ -204,6 +205,11 @@ struct ring *path_ring(struct path *p, enum path_direction d)
 void path_activate(struct path *p, enum path_direction d, bool active)
 {
 	p->active[d] = active;
+	if (d != PATH_TX || active)
+		return;
+	/* What it gave goes out now or never, and so does its announcement. */
+	path_flush_tx(p, 0);
+	p->announce = false;
 }
 
 void path_enable(struct path *p, enum path_direction d, bool enabled)

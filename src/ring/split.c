@@ -148,7 +148,8 @@ static int desc_take(struct ring *r, struct ring_chain *c, const struct ring_des
 
 	if (writable != r->cfg.device_writes)
 		return -EPROTO;
-	if (d->addr + d->len < d->addr)
+	/* An empty buffer says nothing, and a guest could make us walk millions of them. */
+	if (!d->len || d->addr + d->len < d->addr)
 		return -EPROTO;
 	return chain_add(r, c, (struct gpa){ d->addr }, d->len);
 }

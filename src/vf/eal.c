@@ -60,18 +60,29 @@ static FILE *eal_log_open(void)
 	return f;
 }
 
-static unsigned long huge_pages_free_kib(void)
+static unsigned long huge_pages_count(const char *name)
 {
-	const char *path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
 	unsigned long pages = 0;
-	FILE *f = fopen(path, "re");
+	char path[96];
+	FILE *f;
 
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
+	f = fopen(path, "re");
 	if (!f)
 		return 0;
 	if (fscanf(f, "%lu", &pages) != 1)
 		pages = 0;
 	fclose(f);
-	return pages * HUGE_PAGE_KIB;
+	return pages;
+}
+
+/* Free, and promised to nobody: a VM on huge pages has its own reserved before it touches them. */
+static unsigned long huge_pages_free_kib(void)
+{
+	unsigned long all = huge_pages_count("free_hugepages");
+	unsigned long promised = huge_pages_count("resv_hugepages");
+
+	return all > promised ? (all - promised) * HUGE_PAGE_KIB : 0;
 }
 
 /* "0,2-3" of the CPUs that this process may run on. */
@@ -83,12 +94,15 @@ static int cpus_allowed(char *text, size_t size)
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return -errno;
 	text[0] = 0;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+	for (int cpu = 0, last; cpu < CPU_SETSIZE; cpu = last + 1) {
 		int n;
 
+		last = cpu;
 		if (!CPU_ISSET(cpu, &set))
 			continue;
-		n = snprintf(text + used, size - used, "%s%d", used ? "," : "", cpu);
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set))
+			last++;
+		n = snprintf(text + used, size - used, "%s%d-%d", used ? "," : "", cpu, last);
 		if (n < 0 || (size_t)n >= size - used)
 			return -E2BIG;
 		used += (size_t)n;
@@ -163,7 +177,7 @@ static int eal_init_quietly(int argc, char **argv)
 int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err *e)
 {
 	/* DPDK keeps pointers to its arguments: they live as long as the process. */
-	static char program[72], lcores[2300], memory[24];
+	static char program[72], lcores[4400], memory[24];
 	bool huge = huge_pages_free_kib() >= cfg->memory_mib * 1024ul;
 	char *argv[] = {
 		program,
@@ -182,7 +196,7 @@ int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err 
 		NULL,
 	};
 	int argc = (int)(sizeof(argv) / sizeof(argv[0])) - (huge ? 2 : 1), rc;
-	char allowed[1024];
+	char allowed[2048];
 	FILE *f;
 
 	rc = cpus_allowed(allowed, sizeof(allowed));

@@ -122,13 +122,19 @@ static int port_mac(struct vf *vf, const uint8_t *mac, struct err *e)
 	memcpy(want.addr_bytes, mac, sizeof(want.addr_bytes));
 	rc = rte_eth_dev_default_mac_addr_set(vf->port, &want);
 	memcpy(vf->mac, mac, sizeof(vf->mac));
-	if (rc == -ENOTSUP)
+	if (rc == -ENOTSUP && !vf->facts.pci[0])
 		return 0;
 	if (rc)
 		return err_set(e, rc,
 			       "the device does not take MAC address " RTE_ETHER_ADDR_PRT_FMT
 			       " (%s): set it on the PF (ip link set PF vf N mac …)",
 			       RTE_ETHER_ADDR_BYTES(&want), rte_strerror(-rc));
+	/* Some drivers say yes when the PF says no. */
+	if (vf->facts.pci[0])
+		log_warning("the VF had address " RTE_ETHER_ADDR_PRT_FMT
+			    ": if nothing arrives, its PF refuses the new one: set it there "
+			    "(ip link set PF vf N mac ...)",
+			    RTE_ETHER_ADDR_BYTES(&has));
 	return 0;
 }
 
@@ -162,6 +168,8 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	rc = port_probe(vf, cfg->device, e);
 	if (rc)
 		return rc;
+	if (vf->facts.pci[0] && !vf->facts.is_vf)
+		log_notice("%s is no VF: the whole card is taken", vf->facts.pci);
 	vf->attached = true;
 	rc = pool_create(vf, e);
 	if (!rc)

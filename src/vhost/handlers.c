@@ -192,6 +192,19 @@ static int set_vring_base(struct vhost_session *s, struct err *e)
 	return 0;
 }
 
+/*
+ * A front-end gives up its log when the device stops, and sends a new one after the next start, with
+ * the rings started already: marks in the old one would be lost.
+ */
+static void log_end(struct vhost_session *s)
+{
+	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
+		if (s->state.vring[i].started)
+			return;
+	dirty_log_free(s->state.log);
+	s->state.log = NULL;
+}
+
 static int get_vring_base(struct vhost_session *s, struct err *e)
 {
 	uint32_t index = s->payload.state.index;
@@ -203,6 +216,7 @@ static int get_vring_base(struct vhost_session *s, struct err *e)
 		v->base = s->ops->vring_base(s->arg, index);
 		v->started = false;
 		fd_replace(&v->kick_fd, -1);
+		log_end(s);
 	}
 	s->reply.state = (struct vhost_vring_state){ .index = index, .num = v->base };
 	s->reply_bytes = sizeof(s->reply.state);
@@ -252,15 +266,13 @@ static int set_vring_kick(struct vhost_session *s, struct err *e)
 }
 
 /* Signalling must never block the worker, whatever kind of descriptor the front-end chose. */
-static int signal_fd_take(struct vhost_session *s)
+static int signal_fd_replace(struct vhost_session *s, int *slot, struct err *e)
 {
-	int fd = fd_take(s);
-
-	if (fd >= 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	if (s->fd_count && fcntl(s->fds[0], F_SETFL, fcntl(s->fds[0], F_GETFL) | O_NONBLOCK) < 0)
+		return err_set(e, -EINVAL, "its descriptor does not become non-blocking: %s",
+			       strerror(errno));
+	fd_replace(slot, fd_take(s));
+	return 0;
 }
 
 static int set_vring_call(struct vhost_session *s, struct err *e)
@@ -269,8 +281,7 @@ static int set_vring_call(struct vhost_session *s, struct err *e)
 
 	if (!v)
 		return -EINVAL;
-	fd_replace(&v->call_fd, signal_fd_take(s));
-	return 0;
+	return signal_fd_replace(s, &v->call_fd, e);
 }
 
 static int set_vring_err(struct vhost_session *s, struct err *e)
@@ -279,8 +290,7 @@ static int set_vring_err(struct vhost_session *s, struct err *e)
 
 	if (!v)
 		return -EINVAL;
-	fd_replace(&v->err_fd, signal_fd_take(s));
-	return 0;
+	return signal_fd_replace(s, &v->err_fd, e);
 }
 
 static int get_protocol_features(struct vhost_session *s, struct err *e)

@@ -94,7 +94,7 @@ struct vhost_session;
  *                  fails
  * @param features  offered feature bits
  * @param ops       kept; must outlive the session
- * @param out       owned by the caller until ops->closed, freed with vhost_session_free()
+ * @param out       owned by the caller until ops->closed, ended with vhost_session_close()
  * @return          0 or -errno
  */
 int vhost_session_new(struct loop *l, int fd, uint64_t features, const struct vhost_ops *ops,

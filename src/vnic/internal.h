@@ -18,6 +18,10 @@ struct vnic {
 	bool bound[VHOST_VRINGS];
 	/** A ring is in the worker's hands. */
 	bool running[VHOST_VRINGS];
+	/** A ring is broken, and was said to be. */
+	bool reported[VHOST_VRINGS];
+	/** A ring was bound on this connection. */
+	bool ever_bound;
 	/** No ring was started on this connection yet. */
 	bool fresh;
 	/** The VM has yet to arrive. */
@@ -29,7 +33,7 @@ struct vnic {
 	bool announce_armed;
 	uint8_t announce_mac[6];
 
-	bool progress_watched, progress_warned;
+	bool progress_watched;
 	uint64_t connections;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;

@@ -47,7 +47,7 @@ static enum vnic_state state_of(const struct vnic *v, const struct vhost_state *
 {
 	if (v->bound[PATH_RX] || v->bound[PATH_TX])
 		return vhost_has(s, VHOST_F_LOG_ALL) ? VNIC_LOGGING : VNIC_RUNNING;
-	return v->fresh ? VNIC_NEGOTIATING : VNIC_STOPPED;
+	return v->ever_bound ? VNIC_STOPPED : VNIC_NEGOTIATING;
 }
 
 static void ring_stop(struct vnic *v, int i)
@@ -81,19 +81,21 @@ static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct
 	if (rc)
 		return err_prefix(e, rc, "%s ring", name[i]);
 	v->bound[i] = true;
+	v->ever_bound = true;
+	v->reported[i] = v->reported[i] && again;
 	path_enable(v->path, i, vr->enabled);
 	path_activate(v->path, i, !waits && !(r->broken && i == PATH_TX));
 	if (waits) {
 		v->running[i] = false;
 		return 0;
 	}
-	if (!v->running[i] && !r->broken) {
+	if (!r->broken)
 		ring_suppress_kicks(r, true);
+	if (!v->running[i] && !r->broken)
 		log_info("%s ring starts at entry %u of %u", name[i], r->next_avail, r->cfg.size);
-	}
 	v->running[i] = !r->broken;
 	/* A call that went to an eventfd now gone is lost: one too many costs nothing. */
-	if (call && r->published_used != 0)
+	if (call && (again || r->published_used || r->next_avail))
 		ring_call(r);
 	return 0;
 }
@@ -209,7 +211,7 @@ int vnic_connect(struct vnic *v, int fd)
 		return -EBUSY;
 	}
 	v->fresh = true;
-	v->progress_warned = false;
+	v->ever_bound = false;
 	v->progress_watched = false;
 	rc = vhost_session_new(v->loop, fd, vnic_features(), &ops, v, &v->session);
 	if (rc) {

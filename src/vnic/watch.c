@@ -38,12 +38,13 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 	for (int i = 0; i < VHOST_VRINGS; i++) {
 		struct ring *r = path_ring(v->path, i);
 
-		if (!v->running[i] || !r->broken)
+		if (!v->bound[i] || !r->broken || v->reported[i])
 			continue;
 		if (r->broken == -EFAULT) {
 			lost = true;
 			continue;
 		}
+		v->reported[i] = true;
 		v->running[i] = false;
 		/*
 		 * A receive ring that is broken goes on dropping; a transmit ring has nothing left
@@ -77,28 +78,37 @@ static bool nothing_posted(const struct ring *r)
 	return r->avail[1] == 0 && r->avail[2] == 0 && r->next_avail == 0;
 }
 
+static bool was_kicked(const struct vhost_vring *v)
+{
+	struct pollfd kick = { .fd = v->kick_fd, .events = POLLIN };
+
+	return kick.fd >= 0 && poll(&kick, 1, 0) == 1;
+}
+
 static bool memory_unseen(struct vnic *v, const struct vhost_state *s)
 {
-	struct pollfd kick = { .fd = s->vring[PATH_RX].kick_fd, .events = POLLIN };
 	bool unseen;
 
 	if (!s->mem)
 		return s->features_set;
-	if (!v->running[PATH_RX] || kick.fd < 0 || poll(&kick, 1, 0) != 1)
+	if (!v->running[PATH_RX])
 		return false;
 	path_pause(v->path);
 	unseen = nothing_posted(path_ring(v->path, PATH_RX));
 	path_resume(v->path);
-	return unseen;
+	/* Once is enough: memory that was seen stays seen. */
+	if (!unseen)
+		loop_timer_set(v->loop, v->progress_timer, 0, 0);
+	return unseen && was_kicked(&s->vring[PATH_RX]);
 }
 
 static void progress_due(void *arg, int fd, uint32_t events)
 {
 	struct vnic *v = arg;
 
-	if (!v->session || v->progress_warned || !memory_unseen(v, vhost_session_state(v->session)))
+	if (!v->session || !memory_unseen(v, vhost_session_state(v->session)))
 		return;
-	v->progress_warned = true;
+	loop_timer_set(v->loop, v->progress_timer, 0, 0);
 	log_warning("no ring progress: is guest memory shared? "
 		    "QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
 }

@@ -16,6 +16,8 @@ GODWIT = os.environ.get("GODWIT") or str(ROOT / "build/cli/godwit")
 # "testpmd" runs the same stories over DPDK's own vhost: what fails there is the tests' fault, not godwitd's.
 BACKEND = os.environ.get("GODWIT_E2E_BACKEND", "godwitd")
 START_TIMEOUT_S = 30
+# The virtual card: a veth's end. Its ring is deep, for a process on a busy machine that does not run for a while.
+CARD_DEPTH = 4096
 
 # QEMU 7.2 under TCG crashes when a vhost-user card unmasks an MSI-X vector: use the PCI interrupt line.
 # Deep rings, because an emulated guest on a busy machine may not run for a tenth of a second.
@@ -58,15 +60,16 @@ class Backend:
             self.wait_listening()
 
     def _godwitd(self, port, args):
-        return popen(GODWITD, "--name", f"e2e-{self.host}", "--device", f"net_af_packet0,iface={port}",
-                     "--socket-path", self.socket, "--mac", GUEST_MAC, "--group", "root", "--log-level", "debug",
-                     *args, log=self.log)
+        device = f"net_af_packet0,iface={port},framecnt={CARD_DEPTH}"
+        return popen(GODWITD, "--name", f"e2e-{self.host}", "--device", device, "--socket-path", self.socket,
+                     "--mac", GUEST_MAC, "--group", "root", "--log-level", "debug", *args, log=self.log)
 
     def _testpmd(self, port, _args):
         process = popen("dpdk-testpmd", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "--iova-mode=va",
                         "-m", "256", "--lcores=0@0,1@1", "--vdev", f"net_vhost0,iface={self.socket},queues=1",
-                        "--vdev", f"net_af_packet0,iface={port}", "--", "--interactive", "--forward-mode=io",
-                        "--total-num-mbufs=8192", "--nb-cores=1", log=self.log, stdin=subprocess.PIPE)
+                        "--vdev", f"net_af_packet0,iface={port},framecnt={CARD_DEPTH}",
+                        "--", "--interactive", "--forward-mode=io", "--total-num-mbufs=8192", "--nb-cores=1",
+                        log=self.log, stdin=subprocess.PIPE)
         process.stdin.write(b"start\n")
         process.stdin.flush()
         return process

@@ -45,7 +45,7 @@ def _untouched_then_moved(stage, traffic, source, since_ns, name):
 
 def test_cancel_in_mid_copy(stage):
     _, source = stage.guest("A")
-    traffic = stage.traffic(source)
+    traffic = stage.traffic(source, tcp_mbit=20)
     backend_b, destination = stage.arrival("B")
     begun = time.time_ns()
     _into_the_copy(source, destination)
@@ -59,7 +59,7 @@ def test_cancel_in_mid_copy(stage):
 
 def test_destination_killed_in_mid_copy(stage):
     _, source = stage.guest("A")
-    traffic = stage.traffic(source)
+    traffic = stage.traffic(source, tcp_mbit=20)
     backend_b, destination = stage.arrival("B")
     begun = time.time_ns()
     _into_the_copy(source, destination)

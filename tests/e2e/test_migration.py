@@ -33,7 +33,7 @@ def _wait_for_bytes(traffic, count):
 
 def _there_and_back(stage, how, tcp_bytes=0):
     backend_a, vm_a = stage.guest("A")
-    traffic = stage.traffic(vm_a, tcp_mbit=80)
+    traffic = stage.traffic(vm_a)
     time.sleep(BASELINE_S)
 
     backend_b, vm_b = stage.arrival("B")

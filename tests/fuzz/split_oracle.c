@@ -76,7 +76,8 @@ static bool add(struct runs *r, const struct oracle *o, const struct descriptor 
 
 	if (!(d->flags & 2) == o->device_writes)
 		return false;
-	if (d->len && d->addr > UINT64_MAX - (d->len - 1))
+	/* Empty buffers are refused, as QEMU does. */
+	if (!d->len || d->addr > UINT64_MAX - (d->len - 1))
 		return false;
 	while (done < d->len) {
 		uint64_t left, n = d->len - done;

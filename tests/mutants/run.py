@@ -36,7 +36,8 @@ def copy_tree():
     """A fresh copy of what is built; the build directory beside it is kept for speed."""
     shutil.rmtree(TREE, ignore_errors=True)
     # shutil.copy: new times, or a file that a mutant was built from would look compiled already.
-    shutil.copytree(ROOT, TREE, copy_function=shutil.copy, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    skip = shutil.ignore_patterns("build", ".git", "__pycache__")
+    shutil.copytree(ROOT, TREE, copy_function=shutil.copy, ignore=skip)
 
 
 def quietly(cmd, log, **how):
@@ -122,7 +123,7 @@ def main():
         verdict = try_one(mutant, log)
         bad += verdict != "caught"
         say(f"{verdict:8} {mutant.name} ({mutant.test}, {time.monotonic() - start:.0f} s)")
-    say(f"{len(chosen)} mutants, each was noticed" if not bad else f"{bad} not noticed: logs in {PLACE.relative_to(ROOT)}")
+    say(f"{len(chosen) - bad} of {len(chosen)} mutants noticed" + (", logs in build/mutants" if bad else ""))
     return 1 if bad else 0
 
 

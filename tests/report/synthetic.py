@@ -1,4 +1,4 @@
-"""Makes raw traffic data as the stations would: 30 s at 1,500 frames a second each way, two migrations, nothing wrong."""
+"""Makes raw traffic data as the stations would: 30 s at 1,500 frames a second each way, two good migrations."""
 
 import array
 import copy

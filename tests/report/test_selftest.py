@@ -8,7 +8,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def test_gwtraffic_selftest():
     subprocess.run(["make", "-s", "-C", ROOT / "lab/traffic"], check=True)
-    done = subprocess.run([ROOT / "build/lab/traffic/gwtraffic", "selftest"], capture_output=True, text=True, check=False)
+    done = subprocess.run([ROOT / "build/lab/traffic/gwtraffic", "selftest"], capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 0, done.stderr
 
 

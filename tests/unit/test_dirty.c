@@ -128,15 +128,17 @@ static void bad_logs_are_refused(void **state)
 struct marker {
 	struct dirty_log *log;
 	unsigned int phase;
+	pthread_barrier_t *begin;
 };
 
-enum { RACE_PAGES = 4096 };
+enum { RACE_PAGES = 1 << 16 };
 
 /* Every second page: each byte of the log is shared by both threads. */
 static void *mark_half(void *arg)
 {
 	struct marker *m = arg;
 
+	pthread_barrier_wait(m->begin);
 	for (uint64_t page = m->phase; page < RACE_PAGES; page += 2)
 		dirty_mark(m->log, (struct gpa){ page * PAGE }, 1);
 	return NULL;
@@ -144,11 +146,13 @@ static void *mark_half(void *arg)
 
 static void two_threads_lose_no_bit(void **state)
 {
+	pthread_barrier_t begin;
 	struct sim_log l;
 
+	pthread_barrier_init(&begin, NULL, 2);
 	sim_log_new(&l, RACE_PAGES);
-	for (int round = 0; round < 200; round++) {
-		struct marker m[2] = { { l.log, 0 }, { l.log, 1 } };
+	for (int round = 0; round < 30; round++) {
+		struct marker m[2] = { { l.log, 0, &begin }, { l.log, 1, &begin } };
 		pthread_t t[2];
 
 		sim_log_clear(&l);
@@ -159,6 +163,7 @@ static void two_threads_lose_no_bit(void **state)
 		assert_int_equal(sim_log_count(&l), RACE_PAGES);
 	}
 	sim_log_free(&l);
+	pthread_barrier_destroy(&begin);
 }
 
 int main(void)

@@ -161,6 +161,8 @@ static int child_status(bool watch_another)
 		int fd = memfd_create("sim-stray", MFD_CLOEXEC);
 		volatile uint8_t *p;
 
+		/* Should it fault for ever, it ends all the same. */
+		alarm(10);
 		setrlimit(RLIMIT_CORE, &none);
 		if (ftruncate(fd, 8192) || fault_install())
 			_exit(90);

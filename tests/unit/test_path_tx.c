@@ -35,9 +35,11 @@ static void send_number(uint32_t number, uint32_t len, uint32_t piece)
 
 static void assert_sent(uint32_t number, uint32_t len)
 {
+	/* What is too short for the wire comes padded with zeroes. */
+	memset(frame, 0, 60);
 	sim_frame(frame, len, number);
-	assert_int_equal(sim_port_sent(&s.port, got, sizeof(got)), len);
-	assert_memory_equal(got, frame, len);
+	assert_int_equal(sim_port_sent(&s.port, got, sizeof(got)), len < 60 ? 60 : len);
+	assert_memory_equal(got, frame, len < 60 ? 60 : len);
 }
 
 static void assert_nothing_sent(void)
@@ -121,10 +123,21 @@ static void too_short_and_too_long_are_dropped(void **state)
 	assert_int_equal(sim_counter(&s, tx_frames), 3);
 }
 
-/* Not even a header: the chain is empty, or a part of the header. */
+/* The buffer was another frame's before: nothing of it goes out. */
+static void padding_shows_nothing_old(void **state)
+{
+	send_number(0, 1500, 0);
+	path_tx_poll(s.path);
+	assert_sent(0, 1500);
+	send_number(1, 14, 0);
+	path_tx_poll(s.path);
+	assert_sent(1, 14);
+}
+
+/* Not even a header: a byte, or all but one. */
 static void less_than_a_header(void **state)
 {
-	sim_desc(&s.tx, 0, SIM_TX_BUFFER(0), 0, 0, 0);
+	sim_desc(&s.tx, 0, SIM_TX_BUFFER(0), 1, 0, 0);
 	sim_offer(&s.tx, 0);
 	sim_desc(&s.tx, 1, SIM_TX_BUFFER(1), 11, 0, 0);
 	sim_offer(&s.tx, 1);
@@ -227,6 +240,27 @@ static void flush_gives_up_after_its_limit(void **state)
 	assert_int_equal(sim_port_free_mbufs(&s.port), SIM_PORT_MBUFS);
 }
 
+/* What a guest gave and its announcement end with the ring: neither comes out under the next guest. */
+static void inactive_ring_keeps_nothing_back(void **state)
+{
+	atomic_store(&s.port.tx_room, 3);
+	for (uint32_t n = 0; n < 8; n++)
+		send_number(n, 60, 0);
+	path_tx_poll(s.path);
+	s.path->announce = true;
+	path_activate(s.path, PATH_TX, false);
+	assert_false(s.path->announce);
+	assert_int_equal(sim_counter(&s, tx_drop_stopped), 5);
+	path_activate(s.path, PATH_TX, true);
+	atomic_store(&s.port.tx_room, SIM_PORT_QUEUE);
+	send_number(8, 60, 0);
+	path_tx_poll(s.path);
+	for (uint32_t n = 0; n < 3; n++)
+		assert_sent(n, 60);
+	assert_sent(8, 60);
+	assert_nothing_sent();
+}
+
 static void broken_ring_alarms_once(void **state)
 {
 	struct pollfd p = { .fd = path_event_fd(s.path), .events = POLLIN };
@@ -295,6 +329,7 @@ int main(void)
 		T(header_of_ten_bytes),
 		T(a_burst_is_32_frames),
 		T(too_short_and_too_long_are_dropped),
+		T(padding_shows_nothing_old),
 		T(less_than_a_header),
 		T(disabled_ring_consumes_and_drops),
 		T(inactive_ring_is_not_touched),
@@ -302,6 +337,7 @@ int main(void)
 		T(no_host_buffer_loses_nothing),
 		T(flush_sends_what_is_held),
 		T(flush_gives_up_after_its_limit),
+		T(inactive_ring_keeps_nothing_back),
 		T(broken_ring_alarms_once),
 		T(log_holds_the_used_ring_only),
 		T(announcement_is_a_reverse_arp),

@@ -66,13 +66,13 @@ static void random_chain(struct fixture *f)
 
 	f->bytes = 0;
 	for (uint32_t i = 0; i < cuts; i++) {
-		uint32_t len = sim_below(&f->random, 4) ? sim_below(&f->random, 300) :
-							  sim_below(&f->random, 5000);
+		uint32_t len = 1 + (sim_below(&f->random, 4) ? sim_below(&f->random, 300) :
+							       sim_below(&f->random, 5000));
 		uint64_t gpa = i == border ? SIM_R1 - sim_below(&f->random, len + 1) :
 					     SIM_R2 + i * 8192ull + sim_below(&f->random, 3000);
 
-		if (f->bytes + len > FLAT_MAX)
-			len = 0;
+		if (f->bytes + len > FLAT_MAX - CUTS_MAX)
+			len = 1;
 		sim_desc(&f->ring, (uint16_t)i, gpa, len,
 			 (uint16_t)(WRITE | (i + 1 < cuts ? NEXT : 0)), (uint16_t)(i + 1));
 		for (uint32_t b = 0; b < len; b++)

@@ -97,16 +97,20 @@ static void chained_in_any_order(void **state)
 	segment(f, 2, SIM_R0 + 0xf0000, 1);
 }
 
-static void zero_length_descriptors_add_nothing(void **state)
+/* They say nothing, and a guest could make us walk millions of them: QEMU refuses them too. */
+static void zero_length_descriptors(void **state)
 {
 	struct fixture *f = *state;
 
-	sim_desc(&f->ring, 0, SIM_R2, 0, NEXT, 1);
-	sim_desc(&f->ring, 1, SIM_R2 + 8, 4, NEXT, 2);
-	sim_desc(&f->ring, 2, SIM_R2, 0, 0, 0);
-	taken(f, 0, 1, 4);
 	sim_desc(&f->ring, 5, SIM_R2, 0, 0, 0);
-	taken(f, 5, 0, 0);
+	refused(f, 5, "empty buffer");
+	sim_desc(&f->ring, 0, SIM_R2 + 8, 4, NEXT, 1);
+	sim_desc(&f->ring, 1, SIM_R2, 0, NEXT, 2);
+	sim_desc(&f->ring, 2, SIM_R2, 4, 0, 0);
+	refused(f, 0, "empty buffer within a chain");
+	sim_indirect(&f->guest, TABLE, 0, SIM_R2, 0, 0, 0);
+	sim_desc(&f->ring, 3, TABLE, 16, INDIRECT, 0);
+	refused(f, 3, "empty buffer in a table");
 }
 
 static void buffer_across_two_regions(void **state)
@@ -158,6 +162,43 @@ static void heads_and_nexts_beyond_the_ring(void **state)
 	}
 }
 
+/* Good descriptors right behind the ring's own table are none of it. */
+static void table_ends_where_it_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ring.size = 4;
+	f->ring.cfg.size = 4;
+	sim_ring_bind(&f->ring, &f->r, NULL, 0);
+	for (uint16_t i = 0; i < 8; i++)
+		sim_desc(&f->ring, i, SIM_R2 + 64u * i, 4, 0, 0);
+	taken(f, 3, 1, 4);
+	refused(f, 4, "head right behind the table");
+	sim_desc(&f->ring, 0, SIM_R2, 4, NEXT, 5);
+	refused(f, 0, "next behind the table");
+}
+
+/* A table that begins below 2^64 must not go on at address 0. */
+static void table_that_wraps_to_the_beginning(void **state)
+{
+	struct fixture *f = *state;
+	struct guest_region_spec spec[2] = { f->guest.spec[0],
+					     { { -8192ull }, { SIM_UVA(5) }, 4096, 0 } };
+	int fds[2] = { f->guest.fd[0], f->guest.fd[1] };
+	struct guest_memory *m;
+	/* Entry 512 would lie at address 0, this one at 0x60000. */
+	struct ring_desc first = { SIM_R0 + 0x90000, 4, NEXT, 512 + 0x60000 / 16 };
+	struct err e = { "" };
+
+	assert_ok(guest_memory_new(spec, fds, 2, &m, &e), e);
+	assert_ok(ring_bind(&f->r, &f->ring.cfg, m, NULL, false, 0, &e), e);
+	memcpy(f->guest.map[1], &first, sizeof(first));
+	sim_indirect(&f->guest, SIM_R0 + 0x60000, 0, SIM_R0 + 0x90000, 4, 0, 0);
+	sim_desc(&f->ring, 0, -8192ull, 16 * RING_SIZE_MAX, INDIRECT, 0);
+	assert_int_equal(pop(f, 0), -EPROTO);
+	guest_memory_free(m);
+}
+
 static void loops(void **state)
 {
 	struct fixture *f = *state;
@@ -167,11 +208,8 @@ static void loops(void **state)
 	sim_desc(&f->ring, 1, SIM_R2, 4, NEXT, 2);
 	sim_desc(&f->ring, 2, SIM_R2, 4, NEXT, 1);
 	refused(f, 1, "loop of two");
-	/* Of nothing: no segment limit ends it. */
-	sim_desc(&f->ring, 3, SIM_R2, 0, NEXT, 3);
-	refused(f, 3, "loop of empty descriptors");
-	sim_indirect(&f->guest, TABLE, 0, SIM_R2, 0, NEXT, 1);
-	sim_indirect(&f->guest, TABLE, 1, SIM_R2, 0, NEXT, 0);
+	sim_indirect(&f->guest, TABLE, 0, SIM_R2, 4, NEXT, 1);
+	sim_indirect(&f->guest, TABLE, 1, SIM_R2, 4, NEXT, 0);
 	sim_desc(&f->ring, 4, TABLE, 32, INDIRECT, 0);
 	refused(f, 4, "loop in a table");
 }
@@ -308,10 +346,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(one_descriptor),
 		T(chained_in_any_order),
-		T(zero_length_descriptors_add_nothing),
+		T(zero_length_descriptors),
 		T(buffer_across_two_regions),
 		T(bad_addresses),
 		T(heads_and_nexts_beyond_the_ring),
+		T(table_ends_where_it_ends),
+		T(table_that_wraps_to_the_beginning),
 		T(loops),
 		T(longest_chain),
 		T(chain_as_long_as_a_small_ring),

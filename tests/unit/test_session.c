@@ -1,6 +1,7 @@
 /* test_session.c: what vhost-user messages do to a session's state, and in which order its owner hears of it. */
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "sim_frontend.h"
 #include "unit.h"
@@ -171,6 +172,24 @@ static void kick_without_a_descriptor_starts_too(void **state)
 	assert_int_equal(f->applied.vring[0].call_fd, -1);
 }
 
+/* The worker writes to it: a front-end that hands out a blocking descriptor must not be able to stop the worker. */
+static void signalling_never_blocks(void **state)
+{
+	static const uint32_t requests[] = { VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR };
+	struct sim_frontend *f = *state;
+
+	for (size_t i = 0; i < COUNT(requests); i++) {
+		uint64_t index = 0;
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		sim_send(f, requests[i], 0, &index, sizeof(index), pair, 1);
+		assert_true(fcntl(pair[0], F_GETFL) & O_NONBLOCK);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
 static void kick_needs_all_before_it(void **state)
 {
 	/* Which of FEATURES, MEMORY, NUM, ADDR is left out. */
@@ -225,6 +244,26 @@ static void log_base_has_one_reply_of_its_own(void **state)
 	assert_non_null(f->applied.log);
 	/* The end of logging ends the log. */
 	sim_send_u64(f, VHOST_SET_FEATURES, 0, SIM_PLAIN);
+	assert_null(f->applied.log);
+}
+
+/* The front-end gives the log up with the device, and sends another after the next start. */
+static void log_ends_with_the_last_ring(void **state)
+{
+	struct sim_frontend *f = *state;
+	struct vhost_vring_state got;
+
+	sim_start(f, SIM_PLAIN | 1ull << VHOST_F_LOG_ALL, 0xf);
+	sim_send_log(f, 0, SIM_LOG_PAGES);
+	sim_reply_u64(f, VHOST_SET_LOG_BASE);
+	sim_send_state(f, VHOST_GET_VRING_BASE, 0, 0);
+	sim_reply(f, VHOST_GET_VRING_BASE, &got, sizeof(got));
+	assert_non_null(f->applied.log);
+	sim_send_state(f, VHOST_GET_VRING_BASE, 1, 0);
+	sim_reply(f, VHOST_GET_VRING_BASE, &got, sizeof(got));
+	assert_null(f->applied.log);
+	sim_send_eventfd(f, VHOST_SET_VRING_KICK, 0);
+	assert_true(f->applied.vring[0].started);
 	assert_null(f->applied.log);
 }
 
@@ -324,9 +363,11 @@ int main(void)
 		T(vring_base_stops_and_is_kept),
 		T(set_base_is_told_back),
 		T(kick_without_a_descriptor_starts_too),
+		T(signalling_never_blocks),
 		cmocka_unit_test(kick_needs_all_before_it),
 		cmocka_unit_test(running_ring_keeps_size_and_base),
 		T(log_base_has_one_reply_of_its_own),
+		T(log_ends_with_the_last_ring),
 		T(log_too_small_for_the_memory),
 		T(memory_larger_than_the_log),
 		T(logging_with_a_log_too_small),

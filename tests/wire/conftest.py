@@ -117,3 +117,11 @@ def running(front):
     front.start()
     front.fill(64)
     return front
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory that must be as empty after the test as before."""
+    yield tmp_path
+    left = [p for p in tmp_path.iterdir() if not p.name.startswith("keep")]
+    assert left == [], f"left behind: {left}"

@@ -14,37 +14,8 @@ import pytest
 
 from conftest import DEVICE, MAC
 from lib import checks, process
+from lib.cli import NULL, complaint, fails
 from lib import messages as m
-
-NULL = "net_null0"
-
-
-def complaint(err):
-    """The sentence on standard error: what is left without blank lines and the hint to --help."""
-    lines = [line for line in err.splitlines() if line.strip() and "--help" not in line]
-    assert len(lines) == 1, f"not one sentence:\n{err}"
-    return lines[0]
-
-
-def fails(status, *args, **how):
-    """godwitd @p args must end with @p status and one sentence, which is returned."""
-    how.setdefault("timeout", 10)
-    got, out, err = process.run(list(args), **how)
-    assert got == status, f"status {got}:\n{err}"
-    assert not process.SANITIZER.search(err), err
-    assert out == ""
-    text = complaint(err)
-    assert len(text) > 20
-    return text
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A directory that must be as empty after the test as before."""
-    yield tmp_path
-    left = [p for p in tmp_path.iterdir() if not p.name.startswith("keep")]
-    assert left == [], f"left behind: {left}"
-
 
 # --- wrong usage: status 2 ------------------------------------------------------------------
 
@@ -108,10 +79,18 @@ def test_bad_mac(mac):
 # --- failures: status 1 ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "device",
-    ["net_nonsense0", "0000:ff:1f.7", "net_af_packet0,iface=nothere", "net_af_packet0", "net_null0,nonsense=1", "nonsense", ",,,"],
-)
+DEVICES = [
+    "net_nonsense0",
+    "0000:ff:1f.7",
+    "net_af_packet0,iface=nothere",
+    "net_af_packet0",
+    "net_null0,nonsense=1",
+    "nonsense",
+    ",,,",
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_unknown_device(place, device):
     text = fails(1, "--name", "x", "--device", device, "--socket-path", str(place / "s"))
     assert device.split(",")[0] in text
@@ -242,7 +221,9 @@ def test_print_capabilities():
 
 def test_print_capabilities_ignores_other_options():
     """Spec: vhost-user, Backend program conventions: other options and arguments are ignored."""
-    for others in (["--name", "x"], ["--fd", "3"], ["--socket-path", "/nonexistent/s"], ["--memory", "lots"], ["--nonsense"], ["stray"]):
+    right = (["--name", "x"], ["--fd", "3"], ["--socket-path", "/nonexistent/s"])
+    wrong = (["--memory", "lots"], ["--nonsense"], ["stray"])
+    for others in right + wrong:
         for args in ([*others, "--print-capabilities"], ["--print-capabilities", *others]):
             status, out, err = process.run(args)
             assert status == 0 and json.loads(out)["type"] == "net", f"{args}: {err}"
@@ -256,7 +237,8 @@ def test_version():
 def test_help():
     status, out, err = process.run(["--help"])
     assert status == 0 and err == ""
-    for option in "name device socket-path fd mac group config memory cpus incoming log-level print-capabilities version help".split():
+    text = "name device socket-path fd mac group config memory cpus incoming log-level print-capabilities version help"
+    for option in text.split():
         assert f"--{option}" in out, option
 
 
@@ -281,7 +263,8 @@ def test_socket_mode_and_group(place):
 
 
 def test_default_socket_and_its_directory():
-    with process.spawn(["--name", "atdefault", "--device", NULL, "--group", "daemon"], stderr=subprocess.DEVNULL) as proc:
+    args = ["--name", "atdefault", "--device", NULL, "--group", "daemon"]
+    with process.spawn(args, stderr=subprocess.DEVNULL) as proc:
         path = "/run/godwit/atdefault/vhost.sock"
         deadline = time.monotonic() + process.START_TIMEOUT_S
         while not process.listening(path):
@@ -390,96 +373,6 @@ def test_fd_with_a_listening_socket(place, wire):
     assert d.proc.wait(process.STOP_TIMEOUT_S) == 0
     assert path.exists(), "a socket that somebody else made was removed"
     d.kill()
-
-
-# --- the configuration file -----------------------------------------------------------------
-
-
-def config(place, text):
-    path = place / "keep.conf"
-    path.write_text(text)
-    return str(path)
-
-
-def test_configuration_file_is_like_options(place, wire):
-    path = config(
-        place,
-        f"""# a comment
-; another
-[vnic]
-name = fromfile
-device={DEVICE}
-  socket-path   =   {place}/s
-mac = {MAC}
-group = daemon
-memory = 96
-log-level = info
-incoming = no
-""",
-    )
-    with process.spawn(["--config", path], stderr=subprocess.DEVNULL) as proc:
-        deadline = time.monotonic() + process.START_TIMEOUT_S
-        while not process.listening(place / "s"):
-            assert proc.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
-        assert os.stat(place / "s").st_gid == grp.getgrnam("daemon").gr_gid
-        with checks.connect(str(place / "s")) as fe:
-            fe.start()
-            checks.both_ways(fe, wire)
-        proc.terminate()
-        assert proc.wait(process.STOP_TIMEOUT_S) == 0
-
-
-@pytest.mark.parametrize("order", ["first", "last"])
-def test_command_line_wins(place, order):
-    path = config(place, f"name = fromfile\ndevice = net_nonsense0\nsocket-path = {place}/never\n")
-    options = ["--device", NULL, "--socket-path", str(place / "s"), "--name", "x"]
-    options = [*options, "--config", path] if order == "last" else ["--config", path, *options]
-    with process.spawn(options, stderr=subprocess.DEVNULL) as proc:
-        deadline = time.monotonic() + process.START_TIMEOUT_S
-        while not process.listening(place / "s"):
-            assert proc.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
-        proc.terminate()
-        assert proc.wait(process.STOP_TIMEOUT_S) == 0
-
-
-BAD_CONFIGS = {
-    "unknown_key": "name = x\nnonsense = 1\n",
-    "no_equals": "name = x\ndevice net_null0\n",
-    "empty_value": "name =\n",
-    "bad_number": "memory = lots\n",
-    "bad_mac": "mac = 1:2\n",
-    "bad_boolean": "incoming = perhaps\n",
-    "key_not_for_files": "config = other\n",
-    "help_as_key": "help = yes\n",
-    "dashes": "--name = x\n",
-    "binary": "\1\2\n",
-    "long_line": "name = " + "x" * 5000 + "\n",
-}
-
-
-@pytest.mark.parametrize("case", sorted(BAD_CONFIGS))
-def test_bad_configuration(place, case):
-    path = config(place, BAD_CONFIGS[case])
-    text = fails(2, "--config", path, "--name", "x", "--device", NULL, "--socket-path", str(place / "s"))
-    assert path in text, "the sentence does not name the file"
-
-
-def test_configuration_error_names_the_line(place):
-    path = config(place, "name = x\n\n# fine\nnonsense = 1\n")
-    assert f"{path}:4" in fails(2, "--config", path)
-
-
-def test_configuration_file_missing(place):
-    text = fails(1, "--config", str(place / "nothere"))
-    assert "nothere" in text
-
-
-def test_configuration_file_is_a_directory(place):
-    (place / "keep").mkdir()
-    text = fails(1, "--config", str(place / "keep"), "--name", "x", "--device", NULL, "--socket-path", str(place / "s"))
-    assert "keep" in text
 
 
 def test_incoming_is_announced_at_the_first_start(wire, quiet):

@@ -34,7 +34,11 @@ SHAPES = {
     m.SET_VRING_ENABLE: (8, 0),
     m.SEND_RARP: (8, 0),
 }
-NAMES = {v: k for k, v in vars(m).items() if k.isupper() and isinstance(v, int) and v in SHAPES and k.split("_")[0] in ("GET", "SET", "RESET", "SEND")}
+NAMES = {
+    number: name
+    for name, number in vars(m).items()
+    if name.split("_")[0] in ("GET", "SET", "RESET", "SEND") and name.isupper() and number in SHAPES
+}
 BAD_INDEX = [MAX_RING + 1, MAX_RING + 2, 0xFF]
 WIDE_INDEX = BAD_INDEX + [0xFFFF, 0x10000, 0xFFFFFFFF]
 
@@ -46,7 +50,7 @@ def per_request(*names):
 
 @pytest.fixture
 def ready(daemon, wire, quiet):
-    """A front-end that has done everything but start its rings; afterwards godwitd must serve another, and hold no more."""
+    """A front-end that has done everything but start its rings. Afterwards another is served, and nothing held."""
     fe = checks.connect(daemon.socket)
     fe.hello()
     fe.set_features()
@@ -85,7 +89,8 @@ def good_fds(fe, request):
     if request == m.SET_LOG_BASE:
         fe.log = fe.log or DirtyLog(fe.memory)
         return [fe.log.fd]
-    return {m.SET_VRING_KICK: [fe.kick[TX]], m.SET_VRING_CALL: [fe.call[TX]], m.SET_VRING_ERR: [fe.err[TX]]}.get(request, [])
+    eventfds = {m.SET_VRING_KICK: fe.kick, m.SET_VRING_CALL: fe.call, m.SET_VRING_ERR: fe.err}
+    return [eventfds[request][TX]] if request in eventfds else []
 
 
 def must_close(fe, request, payload=b"", fds=(), flags=m.VERSION, size=None):
@@ -107,17 +112,17 @@ def test_good_message_is_good(ready, request_):
     ready.conn.settle()
 
 
-@pytest.mark.parametrize("delta", [-100, -1, 1, 8, 4000])
+@pytest.mark.parametrize("delta", [1, 8, 4000])
 @per_request()
-def test_wrong_size(ready, request_, delta):
+def test_too_long(ready, request_, delta):
+    must_close(ready, request_, good_payload(ready, request_) + bytes(delta), good_fds(ready, request_))
+
+
+@pytest.mark.parametrize("left_out", [1, 4, 100])
+@per_request(*(request for request, (length, _) in SHAPES.items() if length))
+def test_too_short(ready, request_, left_out):
     payload = good_payload(ready, request_)
-    if delta < 0:
-        if not payload:
-            return  # a message without payload cannot be shorter; nothing is tested and nothing claimed
-        payload = payload[: max(len(payload) + delta, 0)]
-    else:
-        payload += bytes(delta)
-    must_close(ready, request_, payload, good_fds(ready, request_))
+    must_close(ready, request_, payload[: max(len(payload) - left_out, 0)], good_fds(ready, request_))
 
 
 @pytest.mark.parametrize("size", [4097, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
@@ -133,9 +138,12 @@ def test_unknown_request(ready, request_, need_reply):
     must_close(ready, request_, b"", (), m.VERSION | need_reply)
 
 
-@pytest.mark.parametrize(
-    "request_", [m.NET_SET_MTU, m.SET_BACKEND_REQ_FD, m.IOTLB_MSG, m.GET_CONFIG, m.GET_INFLIGHT_FD, m.ADD_MEM_REG, m.SET_STATUS]
-)
+NOT_OFFERED = [
+    m.NET_SET_MTU, m.SET_BACKEND_REQ_FD, m.IOTLB_MSG, m.GET_CONFIG, m.GET_INFLIGHT_FD, m.ADD_MEM_REG, m.SET_STATUS
+]
+
+
+@pytest.mark.parametrize("request_", NOT_OFFERED)
 def test_request_of_a_feature_that_is_not_offered(ready, request_):
     must_close(ready, request_, bytes(8), [ready.kick[0]] if request_ == m.SET_BACKEND_REQ_FD else ())
 
@@ -150,25 +158,24 @@ def test_wrong_flags(ready, request_, flags):
 # --- file descriptors ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 2, 8, 9, 60])
+@per_request(*(request for request, (_, count) in SHAPES.items() if count))
+def test_missing_descriptor(ready, request_):
+    must_close(ready, request_, good_payload(ready, request_))
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 60])
 @per_request()
-def test_wrong_number_of_descriptors(ready, daemon, request_, count):
-    """Too few is refused. Too many is refused or ignored, but never kept."""
-    need = SHAPES[request_][1]
+def test_too_many_descriptors(ready, daemon, request_, count):
+    """Refused or ignored, but never kept."""
     before = len(daemon.fds())
     fds = [ready.kick[0]] * count
     payload = good_payload(ready, request_)
-    if count < need:
-        must_close(ready, request_, payload, fds)
-        return
-    if count == need:
-        return
     try:
         ready.conn.send(request_, payload, fds)
         ready.conn.send(m.GET_FEATURES)
         while ready.conn.receive()[0] != m.GET_FEATURES:
             pass
-        if request_ != m.SET_VRING_KICK and request_ != m.SET_VRING_ERR and request_ != m.SET_LOG_BASE:
+        if request_ not in (m.SET_VRING_KICK, m.SET_LOG_BASE):
             assert len(daemon.fds()) <= before, "descriptors nobody asked for were kept"
     except m.Closed:
         pass
@@ -312,17 +319,19 @@ def addr_cases(fe):
     }
 
 
-ADDR_NAMES = (
-    "desc_null used_null avail_null desc_guest_physical desc_outside desc_before desc_ends_outside avail_ends_outside "
-    "used_ends_outside used_in_the_hole desc_wraps avail_wraps used_wraps desc_misaligned avail_misaligned used_misaligned"
-).split()
+ADDR_NAMES = """
+    desc_null used_null avail_null desc_guest_physical desc_outside desc_before desc_ends_outside avail_ends_outside
+    used_ends_outside used_in_the_hole desc_wraps avail_wraps used_wraps desc_misaligned avail_misaligned used_misaligned
+""".split()
 
 
 @pytest.mark.parametrize("case", ADDR_NAMES)
 def test_ring_address(ready, case):
     """Refused when it is set, or at the latest when the ring should start."""
     fe = ready
-    fields = addr_cases(fe)[case]
+    cases = addr_cases(fe)
+    assert sorted(cases) == sorted(ADDR_NAMES)
+    fields = cases[case]
     try:
         fe.conn.send(m.SET_VRING_NUM, m.STATE.pack(RX, fe.size))
         fe.conn.send(m.SET_VRING_BASE, m.STATE.pack(RX, 0))

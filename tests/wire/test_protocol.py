@@ -119,7 +119,7 @@ def send_rarp(fe):
 
 @both_replies
 def test_destination_order(daemon, wire, quiet, protocol):
-    """VRING_ENABLE and the first SEND_RARP come before the memory table; the ring continues where the source stopped."""
+    """VRING_ENABLE and the first SEND_RARP come before the memory table; the ring goes on where the source stopped."""
     with checks.connect(daemon.socket, protocol=protocol, base=(65530, 4711)) as fe:
         fe.hello()
         fe.enable()

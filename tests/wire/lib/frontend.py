@@ -244,7 +244,8 @@ class FrontEnd:
         segments, done = [], 0
         for n in split or ():
             n = min(n, len(data) - done)
-            segments.append((at + done, n, False))
+            if n:
+                segments.append((at + done, n, False))
             done += n
         if done < len(data) or not segments:
             segments.append((at + done, len(data) - done, False))

@@ -115,9 +115,9 @@ class Godwitd:
         """
         deadline = time.monotonic() + timeout
         while len(self.fds()) > self.baseline or self.guest_mappings():
-            assert time.monotonic() < deadline, (
-                f"leaked: {len(self.fds())} descriptors instead of {self.baseline}, {self.guest_mappings()} mappings\n{self.fds()}"
-            )
+            now = self.fds()
+            leaked = f"{len(now)} descriptors instead of {self.baseline}, {self.guest_mappings()} mappings"
+            assert time.monotonic() < deadline, f"leaked: {leaked}\n{now}"
             time.sleep(0.005)
 
     def dump(self, timeout=5.0):

@@ -1,0 +1,151 @@
+"""
+The exact sequences of QEMU 7.2.22 and 10.0.13 (Debian 12 and 13), as recorded between them and godwitd: a Linux guest
+boots, is migrated, and runs on. A line is a message and its ring; `?` has a reply of its own, `!` asks for
+an acknowledgement, a line without either has no answer.
+"""
+
+import pytest
+
+from lib import checks
+from lib import messages as m
+from lib.frontend import PROTOCOL, RX, TX
+from lib.memory import DirtyLog
+from lib.wire import ETH_P_RARP, GUEST_MAC
+
+CONNECT = """
+GET_FEATURES?
+GET_PROTOCOL_FEATURES?
+SET_PROTOCOL_FEATURES
+GET_QUEUE_NUM?
+SET_OWNER
+GET_FEATURES?
+SET_VRING_CALL 0
+SET_VRING_ERR 0
+SET_VRING_CALL 1
+SET_VRING_ERR 1
+"""
+
+# Before 8.2 QEMU does not wait for it. It repeats it for each change of the guest's device status.
+ENABLE = {"7.2": "SET_VRING_ENABLE 0\nSET_VRING_ENABLE 1\n", "10.0": "SET_VRING_ENABLE 0!\nSET_VRING_ENABLE 1!\n"}
+
+START = """
+SET_FEATURES
+SET_MEM_TABLE!
+SET_VRING_NUM 0
+SET_VRING_BASE 0
+SET_VRING_ADDR 0
+SET_VRING_KICK 0
+SET_VRING_CALL 0
+SET_VRING_NUM 1
+SET_VRING_BASE 1
+SET_VRING_ADDR 1
+SET_VRING_KICK 1
+SET_VRING_CALL 1
+"""
+
+MIGRATE = """
+SET_LOG_BASE?
+SET_FEATURES log!
+SET_VRING_ADDR 0 log!
+SET_VRING_ADDR 1 log!
+"""
+
+STOP = """
+GET_VRING_BASE 0?
+GET_VRING_BASE 1?
+"""
+
+
+def payload(fe, request, i, log):
+    """(payload, descriptors) of one message."""
+    if request in (m.SET_VRING_CALL, m.SET_VRING_ERR, m.SET_VRING_KICK):
+        fds = {m.SET_VRING_CALL: fe.call, m.SET_VRING_ERR: fe.err, m.SET_VRING_KICK: fe.kick}
+        return m.U64.pack(i), [fds[request][i]]
+    return {
+        m.SET_PROTOCOL_FEATURES: lambda: (m.U64.pack(PROTOCOL), ()),
+        m.SET_FEATURES: lambda: (m.U64.pack(fe.features | (m.F_LOG_ALL if log else 0)), ()),
+        m.SET_MEM_TABLE: lambda: (m.mem_table(fe.memory.table()), fe.memory.fds()),
+        m.SET_LOG_BASE: lambda: (m.LOG.pack(fe.log.size, 0), [fe.log.fd]),
+        m.SET_VRING_NUM: lambda: (m.STATE.pack(i, fe.size), ()),
+        m.SET_VRING_BASE: lambda: (m.STATE.pack(i, fe.queues[i].used_idx), ()),
+        m.SET_VRING_ADDR: lambda: (fe.addr_payload(i, m.VRING_F_LOG if log else 0), ()),
+        m.SET_VRING_ENABLE: lambda: (m.STATE.pack(i, 1), ()),
+        m.GET_VRING_BASE: lambda: (m.STATE.pack(i, 0), ()),
+        m.SEND_RARP: lambda: (GUEST_MAC + bytes(2), ()),
+    }.get(request, lambda: (b"", ()))()
+
+
+def play(fe, trace):
+    """Send @p trace line by line, checking each answer; returns what GET_VRING_BASE said."""
+    bases = []
+    for line in trace.split("\n"):
+        if not line:
+            continue
+        words = line.rstrip("?!").split()
+        request, log = getattr(m, words[0]), "log" in words
+        i = int(words[1]) if len(words) > 1 and words[1].isdigit() else None
+        body, fds = payload(fe, request, i, log)
+        if line.endswith("?"):
+            answer = fe.conn.ask(request, body, fds)
+            if request == m.GET_VRING_BASE:
+                bases.append(m.STATE.unpack(answer))
+        elif line.endswith("!"):
+            assert fe.conn.ask_u64(request, body, fds, m.VERSION | m.NEED_REPLY) == 0, line
+        else:
+            fe.conn.send(request, body, fds)
+    return bases
+
+
+def no_more_answers(fe):
+    with pytest.raises(m.NoReply):
+        fe.conn.receive(0.05)
+
+
+@pytest.mark.parametrize("qemu", ["7.2", "10.0"])
+def test_source(daemon, wire, quiet, qemu):
+    with checks.connect(daemon.socket, size=1024) as fe:
+        play(fe, CONNECT + ENABLE[qemu] * 5 + START)
+        no_more_answers(fe)
+        checks.both_ways(fe, wire)
+        fe.log = DirtyLog(fe.memory)
+        play(fe, MIGRATE)
+        checks.both_ways(fe, wire)
+        assert play(fe, STOP) == [(RX, fe.rx.device_idx()), (TX, fe.tx.device_idx())]
+        no_more_answers(fe)
+        assert fe.log.pages() >= {fe.rx.used // 4096, fe.tx.used // 4096}
+        fe.log.close()
+
+
+@pytest.mark.parametrize("announce", [False, True])
+@pytest.mark.parametrize("qemu", ["7.2", "10.0"])
+def test_destination(daemon, wire, quiet, qemu, announce):
+    """The rings go on at the source's indices. QEMU asks for RARP once before the memory table and four times after."""
+    with checks.connect(daemon.socket, size=1024, base=(4486, 8)) as fe:
+        early, late = ("SEND_RARP\n", "SEND_RARP\n" * 4) if announce else ("", "")
+        play(fe, CONNECT + ENABLE[qemu] * 3 + early + ENABLE[qemu] + START + late)
+        no_more_answers(fe)
+        checks.both_ways(fe, wire)
+        wire.poll(ethertypes=(ETH_P_RARP,))
+        assert play(fe, STOP) == [(RX, 4487), (TX, 9)]
+
+
+@pytest.mark.parametrize("qemu", ["7.2", "10.0"])
+def test_migration_that_failed(daemon, wire, quiet, qemu):
+    """After a failed migration the source's guest runs on: logging goes off, and the next attempt is like the first."""
+    with checks.connect(daemon.socket, size=1024) as fe:
+        play(fe, CONNECT + ENABLE[qemu] * 5 + START)
+        for _ in range(3):
+            fe.log = DirtyLog(fe.memory)
+            play(fe, MIGRATE)
+            checks.both_ways(fe, wire)
+            # Stopped for the last pass, then on again: new start while LOG_ALL is still set, then logging off.
+            play(fe, STOP)
+            again = START.replace("SET_FEATURES", "SET_FEATURES log")
+            play(fe, again.replace("ADDR 0", "ADDR 0 log!").replace("ADDR 1", "ADDR 1 log!"))
+            play(fe, "SET_LOG_BASE?\n")
+            checks.both_ways(fe, wire)
+            play(fe, "SET_FEATURES\nSET_VRING_ADDR 0\nSET_VRING_ADDR 1\n")
+            fe.conn.settle()
+            checks.both_ways(fe, wire)
+            fe.log.close()
+        play(fe, STOP)
