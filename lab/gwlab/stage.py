@@ -10,8 +10,9 @@ from . import hosts, paths, qmp, traffic, vms
 
 GUEST_IP = "192.0.2.2"
 GUEST_BOOT_S = 150
-RATE = 1200
-TCP_MBIT = 12
+RATE = 1150
+TCP_MBIT = 5
+TICK_US = 4000
 SETTLE_S = 2
 
 
@@ -101,7 +102,7 @@ class Stage:
         flow = traffic.Traffic(
             self.site.peer.popen, paths.TREE / "build/lab/traffic/gwtraffic", self.out / f"traffic-{self.flows}",
             peer_iface="wire", peer_mac=hosts.PEER_MAC, guest_mac=hosts.GUEST_MAC, guest_ip=GUEST_IP,
-            rate=rate, tcp_mbit=tcp_mbit)
+            rate=rate, tcp_mbit=tcp_mbit, tick_us=TICK_US)
         self.own(flow)
         flow.start(place.vm.agent)
         flow.wait_both_ways(timeout_s=30)

@@ -27,19 +27,22 @@ class Traffic:
     @param guest_ip    where the peer's TCP stream connects to
     @param rate        numbered frames a second each way
     @param tcp_mbit    the TCP stream's rate each way; 0: none
+    @param tick_us     how often the stations work: what is due is sent in one go; emulated CPUs need rest in between
+    @param tick_us     how often the stations wake up: a longer tick means bursts, fewer interrupts and exits, and times
+                       to that grain (arrivals at the peer are stamped by its kernel all the same)
     """
 
     runs = 0
 
     def __init__(self, spawn, binary, out, *, peer_iface, peer_mac, guest_mac, guest_ip, guest_iface="eth0",
-                 rate=1500, tcp_mbit=50):
+                 rate=1500, tcp_mbit=50, tick_us=1000):
         Traffic.runs += 1
         self.run = (time.time_ns() // 10**6 + Traffic.runs) % 2**31 + 1
         self.spawn = spawn
         self.out = pathlib.Path(out)
         self.out.mkdir(parents=True, exist_ok=True)
         tcp = ["--tcp-mbit", tcp_mbit, "--tcp-port", 7001]
-        common = ["--run", self.run, "--rate", rate]
+        common = ["--run", self.run, "--rate", rate, "--tick-us", tick_us]
         self._guest = " ".join(str(word) for word in common + tcp + ["--iface", guest_iface, "--peer-mac", peer_mac])
         self._peer = [str(word) for word in [binary, "peer"] + common + tcp +
                       ["--iface", peer_iface, "--guest-mac", guest_mac, "--tcp-to", guest_ip,
@@ -86,7 +89,7 @@ class Traffic:
             raise TrafficError("the peer's station does not end") from error
         if status != 0:
             raise TrafficError(f"the peer's station failed: read {self.out / 'peer.log'}")
-        guest = agent.tell("report")["result"]
+        guest = agent.tell("report", timeout_s=30)["result"]
         (self.out / "guest.json").write_text(json.dumps(guest) + "\n", encoding="utf-8")
         return load(self.out)
 

@@ -31,7 +31,7 @@
 #define LINE_MAX_BYTES 4096
 #define ARGS_MAX 40
 #define SETTLE_MS 200
-#define REPORT_WAIT_MS 5000
+#define REPORT_WAIT_MS 15000
 
 struct agent {
 	int port;

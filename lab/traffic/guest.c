@@ -1,7 +1,9 @@
 /*
- * The guest's end of the traffic. From the first frame it hears it sends numbered frames that carry what it has
- * received so far (so none is sent before the peer listens), and it answers the peer's TCP stream. SIGUSR1: stop sending (receiving goes on). SIGTERM: write one line of JSON and end. Its times are
- * the guest's own clock, which stands still while the VM is stopped: they explain, but nothing is judged by them.
+ * The guest's end of the traffic. From the first frame it hears it sends numbered frames that carry
+ * what it has received so far (so none is sent before the peer listens), and it answers the peer's
+ * TCP stream. SIGUSR1: stop sending (receiving goes on). SIGTERM: let the stream end, write one line
+ * of JSON and end. Its times are the guest's own clock, which stands still while the VM is stopped:
+ * they explain, but nothing is judged by them.
  */
 #include "flow.h"
 #include "json.h"
@@ -9,6 +11,8 @@
 #include "roles.h"
 
 #include <string.h>
+
+#define LINGER_NS (10 * NS_PER_S)
 
 static int write_result(const struct opts *o, struct flow *f, const struct stream *s)
 {
@@ -45,7 +49,7 @@ int role_guest(int argc, char **argv)
 	static struct stream s;
 	struct opts o;
 	struct flow f = { 0 };
-	uint64_t deadline = mono_ns();
+	uint64_t deadline = mono_ns(), ended = deadline;
 	int err = opts_parse(&o, argc, argv);
 
 	if (err)
@@ -62,7 +66,9 @@ int role_guest(int argc, char **argv)
 		return 1;
 	}
 	f.sending = false;
-	while (!opts_end) {
+	while (!opts_end || (!stream_over(&s) && mono_ns() < ended + LINGER_NS)) {
+		if (!opts_end)
+			ended = mono_ns();
 		flow_receive(&f, NULL, NULL);
 		stream_tick(&s);
 		f.tcp_kib = (uint32_t)(s.rx.bytes >> 10);

@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -193,8 +195,16 @@ void stream_finish(struct stream *s)
 	s->finishing = true;
 }
 
+/* What the kernel still holds for the other end has not arrived there. */
+static bool delivered(const struct stream *s)
+{
+	int unacknowledged = 0;
+
+	return ioctl(s->fd, SIOCOUTQ, &unacknowledged) || !unacknowledged;
+}
+
 bool stream_over(const struct stream *s)
 {
 	return !s->wanted || s->error || (s->finishing && !s->connected) ||
-	       (s->tx.ended && s->rx.ended);
+	       (s->tx.ended && s->rx.ended && delivered(s));
 }

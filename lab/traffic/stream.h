@@ -50,7 +50,7 @@ void stream_tick(struct stream *s);
 /** Sends no more than the chunk in hand, then half-closes. The receiving direction goes on. */
 void stream_finish(struct stream *s);
 
-/** Nothing more will happen on this stream. */
+/** Both directions have ended and all that was sent has arrived, or the stream is broken. */
 bool stream_over(const struct stream *s);
 
 #endif

@@ -60,7 +60,7 @@ class Stage:
     def traffic(self, vm, name="traffic", **how):
         """Numbered frames and TCP both ways, passing when this returns."""
         traffic = Traffic(self.place.peer.popen, self.gwtraffic, self.directory / name, peer_iface="wire",
-                          peer_mac=PEER_MAC, guest_mac=GUEST_MAC, guest_ip=GUEST_IP, **how)
+                          peer_mac=PEER_MAC, guest_mac=GUEST_MAC, guest_ip=GUEST_IP, tick_us=2000, **how)
         self.open.append(traffic)
         traffic.start(vm.agent)
         traffic.wait_both_ways()

@@ -67,6 +67,11 @@ MUTANTS = (
         r"if \(r->log && r->cfg\.log_used\)",
         "if (r->log)",
     ),
+    Mutant(
+        "log_kept_over_the_stop", "src/vhost/handlers.c", "test_dirty_log.py::test_ring_restarted_while_logging",
+        r"\t\tlog_end\(s\);",
+        "\t\t;",
+    ),
     # --- notifications ----------------------------------------------------------------------------
     Mutant(
         "event_idx_always_no_call", "src/ring/split.c", "test_interrupts.py",
@@ -158,6 +163,16 @@ MUTANTS = (
         "sigbus_not_handled", "src/guest/fault.c", "test_memory.py",
         r"if \(!base \|\| at < base \|\| at - base >= len\)",
         "if (1)",
+    ),
+    Mutant(
+        "short_frame_not_padded", "src/path/tx.c", "test_frames.py::test_sizes_to_wire",
+        r"\tframe_pad\(m\);",
+        "\t(void)frame_pad;",
+    ),
+    Mutant(
+        "empty_descriptor_allowed", "src/ring/split.c", "test_rings.py",
+        r"!d->len \|\| ",
+        "",
     ),
     Mutant(
         "num_buffers_always_one", "src/path/rx.c", "test_frames.py",

@@ -67,6 +67,8 @@ static int setup(void **state)
 	make_device("0000:01:10.0", VFIO, GROUP(7), true, true);
 	make_device("0000:01:10.1", VFIO, GROUP(8), true, true);
 	make_device("0000:02:1f.0", VFIO, GROUP(9), false, true);
+	make_device("0000:ff:10.0", VFIO, GROUP(14), true, true);
+	make_device("0000:01:00.0", VFIO, GROUP(15), true, true);
 	make_device("abcd:ef:10.3", VFIO, GROUP(10), true, true);
 	make_device("0000:03:00.0", "../../../drivers/igbvf", GROUP(11), true, false);
 	make_device("0000:03:00.1", NULL, GROUP(12), true, false);
@@ -137,8 +139,10 @@ static void vdevs_are_no_pci_devices(void **state)
 /* Slots end at 1f, functions at 7: what lies beyond must never mean another device. */
 static void addresses_out_of_range_mean_no_other_device(void **state)
 {
-	static const char *const devices[] = { "0000:01:10.8", "01:10.9", "0000:01:30.1", "01:50.0",
-					       "-1:10.0",      "01:-0.0", "+01:10.0" };
+	static const char *const devices[] = { "0000:01:10.8", "01:10.9", "0000:01:30.1",
+					       "01:50.0",      "-1:10.0", "01:-0.0",
+					       "+1:10.0",      " 1:10.0", "01: 0.0",
+					       "01:10.-0",     "01:10.+1" };
 	unsigned int wrong = 0;
 
 	for (size_t i = 0; i < COUNT(devices); i++) {

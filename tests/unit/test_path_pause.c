@@ -202,13 +202,17 @@ static void pausing_a_paused_path_returns(void **state)
 static void path_without_rings_stays_paused(void **state)
 {
 	unsigned long bursts;
+	uint64_t sleeps;
 
 	for (int d = 0; d < PATH_DIRECTIONS; d++)
 		path_activate(s.path, d, false);
 	path_resume(s.path);
 	bursts = atomic_load(&s.port.bursts);
-	usleep(20000);
+	sleeps = sim_counter(&s, sleeps);
+	usleep(50000);
 	assert_int_equal(atomic_load(&s.port.bursts), bursts);
+	/* Not even napping between looks: it waits to be told. */
+	assert_int_equal(sim_counter(&s, sleeps), sleeps);
 	path_activate(s.path, PATH_TX, true);
 	path_resume(s.path);
 	usleep(1000);

@@ -244,6 +244,37 @@ static void directory_that_cannot_be_made(void **state)
 	assert_int_equal(l.fd, -1);
 }
 
+/* Somebody removed ours and serves another one there by now. */
+static void socket_of_somebody_else_stays(void **state)
+{
+	struct listener ours, theirs;
+	struct err e;
+
+	assert_ok(listener_open(&ours, path, my_group(), true, &e), e);
+	assert_int_equal(unlink(path), 0);
+	assert_ok(listener_open(&theirs, path, my_group(), true, &e), e);
+	listener_close(&ours);
+	assert_true(there(path));
+	listener_close(&theirs);
+	assert_false(there(path));
+	rmdir(dir);
+}
+
+/* The directory was made for it, and goes when it fails. */
+static void failing_leaves_nothing(void **state)
+{
+	unsigned int fds = sim_fds_open();
+	char slash[96];
+	struct listener l;
+	struct err e;
+
+	snprintf(slash, sizeof(slash), "%s/", dir);
+	assert_err(listener_open(&l, slash, my_group(), true, &e), -EADDRINUSE, e, "is no socket");
+	assert_int_equal(l.fd, -1);
+	assert_false(there(dir));
+	assert_int_equal(sim_fds_open(), fds);
+}
+
 static void adopts_sockets_only(void **state)
 {
 	struct listener l, owner;
@@ -287,6 +318,8 @@ int main(void)
 		cmocka_unit_test(path_too_long),
 		cmocka_unit_test(group_that_does_not_exist),
 		cmocka_unit_test(directory_that_cannot_be_made),
+		cmocka_unit_test(socket_of_somebody_else_stays),
+		cmocka_unit_test(failing_leaves_nothing),
 		cmocka_unit_test(adopts_sockets_only),
 	};
 

@@ -42,6 +42,11 @@ def chain_cases(fe, q, writes):
         q.set_desc(1, buf, 8, F_NEXT | writes, 0)
         return 0
 
+    def past_table():
+        """A good descriptor where the table has ended."""
+        q.set_desc(size, buf, 2048, writes)
+        return size
+
     def table_at_the_end():
         """Of four entries, the first is the last of memory, and its next lies past the end."""
         q.set_desc(0, buf, 12, F_NEXT | writes, 1, mem.top() - 16)
@@ -62,11 +67,11 @@ def chain_cases(fe, q, writes):
         "zero_length_last": lambda: (q.set_desc(1, buf, 0, writes), one(buf, 12, F_NEXT, 1))[1],
         "zero_length_in_table": lambda: indirect([(buf, 12, F_NEXT | writes, 1), (buf, 0, writes, 0)]),
         "second_outside": lambda: (q.set_desc(1, HIGH, 2000, writes), one(buf, 12, F_NEXT, 1))[1],
-        "next_is_size": lambda: one(buf, 12, F_NEXT, size),
+        "next_is_size": lambda: (past_table(), one(buf, 12, F_NEXT, size))[1],
         "next_is_65535": lambda: one(buf, 12, F_NEXT, 0xFFFF),
         "loop_of_two": loop,
         "loop_to_itself": lambda: one(buf, 12, F_NEXT, 0),
-        "head_is_size": lambda: size,
+        "head_is_size": past_table,
         "head_is_65535": lambda: 0xFFFF,
         "nested_indirect": lambda: indirect([(table, 16, F_INDIRECT, 0)]),
         "indirect_and_next": lambda: indirect([good], flags=F_INDIRECT | F_NEXT, nxt=1),
@@ -90,11 +95,12 @@ def chain_cases(fe, q, writes):
 
 
 CASES = """
-    zero_length zero_length_first zero_length_last zero_length_in_table outside in_the_hole into_the_hole past_the_end wraps wraps_to_memory length_4g second_outside next_is_size
-    next_is_65535 loop_of_two loop_to_itself head_is_size head_is_65535 nested_indirect indirect_and_next
-    indirect_length_0 indirect_length_15 indirect_length_17 indirect_length_4g indirect_too_many
-    indirect_outside indirect_wraps indirect_past_the_end indirect_next_outside_table indirect_next_is_count
-    indirect_next_65535 indirect_loop indirect_buffer_outside
+    zero_length zero_length_first zero_length_last zero_length_in_table outside in_the_hole into_the_hole
+    past_the_end wraps wraps_to_memory length_4g second_outside next_is_size next_is_65535 loop_of_two
+    loop_to_itself head_is_size head_is_65535 nested_indirect indirect_and_next indirect_length_0
+    indirect_length_15 indirect_length_17 indirect_length_4g indirect_too_many indirect_outside indirect_wraps
+    indirect_past_the_end indirect_next_outside_table indirect_next_is_count indirect_next_65535 indirect_loop
+    indirect_buffer_outside
 """.split()
 
 

@@ -49,7 +49,7 @@ class Godwitd:
     no sanitizer report, no socket left.
     """
 
-    def __init__(self, device, *args, name="wire", socket_path=None, pass_fds=(), wait=True):
+    def __init__(self, device, *args, name="wire", socket_path=None, pass_fds=(), wait=True, stderr=None):
         self.dir = Path(tempfile.mkdtemp(prefix="godwit-wire-"))
         self.socket = str(socket_path or self.dir / "vhost.sock")
         self.log_path = self.dir / "stderr"
@@ -57,7 +57,7 @@ class Godwitd:
         if not pass_fds:
             argv += ["--socket-path", self.socket]
         with open(self.log_path, "wb") as log:
-            self.proc = spawn([*argv, *args], stdout=log, stderr=log, pass_fds=pass_fds)
+            self.proc = spawn([*argv, *args], stdout=log, stderr=log if stderr is None else stderr, pass_fds=pass_fds)
         if wait and not pass_fds:
             self.wait_listening()
 
