@@ -49,12 +49,12 @@ def job(command):
 def play(scenarios, out, tuning=None, quiet=False):
     """
     Boot L1 and play @p scenarios (names) in it. Everything prepared is expected in @p out.
-    Returns {"result": "ok", "failed" or "crashed", "cause", "boot_s", "wall_s", "accel", "verdicts"}.
+    Returns {"result": "ok", "failed" or "crashed", "cause", "boot_s", "boot_hangs", "wall_s", "accel", "verdicts"}.
     """
     out = pathlib.Path(out)
     for name in scenarios:
         shutil.rmtree(out / name, ignore_errors=True)
-    outcome = {"result": "crashed", "cause": "", "boot_s": None, "accel": None}
+    outcome = {"result": "crashed", "cause": "", "boot_s": None, "boot_hangs": 0, "accel": None}
     lab = Lab(out, job(f"exec {paths.IN_TREE}/lab/l1/play {' '.join(scenarios)}"), tuning)
     try:
         with lab:
@@ -62,6 +62,7 @@ def play(scenarios, out, tuning=None, quiet=False):
             outcome["boot_s"] = round(lab.wait_booted(), 1)
             if not quiet:
                 print(f"lab: two SR-IOV hosts are up after {outcome['boot_s']} s ({lab.accel})", flush=True)
+            outcome["boot_hangs"] = lab.hangs
             _stream(lab, SCENARIO_TIMEOUT_S * len(scenarios), quiet)
             outcome["result"] = "ok" if lab.wait_done(10) == 0 else "failed"
     except LabError as error:

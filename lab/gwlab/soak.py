@@ -27,7 +27,7 @@ def boot_record(outcome):
     frames = {way: {"sent": part["sent"], "lost": part["lost"], "lost_outside_blackout": part["lost_outside_blackout"],
                     "corrupt": part["corrupt"]} for way, part in run.get("frames", {}).items()}
     return {"result": "crashed" if crashed else outcome["result"], "crashed": crashed,
-            "reason": outcome["cause"] or verdict["reason"], "boot_s": outcome["boot_s"],
+            "reason": outcome["cause"] or verdict["reason"], "boot_s": outcome["boot_s"], "boot_hangs": outcome["boot_hangs"],
             "wall_s": outcome["wall_s"], "l1_accel": outcome["accel"], "l2_accel": data.get("accel"),
             "l2_boot_s": data.get("l2_boot_s"), "downtime_ms": run.get("downtime_ms"),
             "stop_resume_ms": run.get("stop_resume_ms"), "blackout_ms": run.get("blackout_ms"),

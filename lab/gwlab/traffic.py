@@ -27,7 +27,6 @@ class Traffic:
     @param guest_ip    where the peer's TCP stream connects to
     @param rate        numbered frames a second each way
     @param tcp_mbit    the TCP stream's rate each way; 0: none
-    @param tick_us     how often the stations work: what is due is sent in one go; emulated CPUs need rest in between
     @param tick_us     how often the stations wake up: a longer tick means bursts, fewer interrupts and exits, and times
                        to that grain (arrivals at the peer are stamped by its kernel all the same)
     """

@@ -1,6 +1,7 @@
 /*
- * The agent in the guest. Each line "ID COMMAND [ARGS]" on the serial port is answered by one line of JSON with the
- * same id, so that a client that connected in mid-line, or after a migration, finds its own answer.
+ * The agent in the guest. Each line "ID COMMAND [ARGS]" on the serial port is answered by one
+ * line of JSON with the same id, so that a client that connected in mid-line, or after a
+ * migration, finds its own answer.
  *
  *   hello            is the guest up?
  *   mark             forget link events and kernel log lines seen so far

@@ -1,4 +1,5 @@
-/* A 64-bit running digest (the XXH64 algorithm, from its specification) and the seeded stream it is taken of. */
+/* A 64-bit running digest (the XXH64 algorithm, from its specification) and the seeded stream it
+ * is taken of. */
 #include "digest.h"
 
 #include <string.h>

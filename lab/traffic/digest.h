@@ -1,4 +1,5 @@
-/* A 64-bit running digest (the XXH64 algorithm) and the seeded pseudo-random stream that it is taken of. */
+/* A 64-bit running digest (the XXH64 algorithm) and the seeded pseudo-random stream that it is
+ * taken of. */
 #ifndef GWTRAFFIC_DIGEST_H
 #define GWTRAFFIC_DIGEST_H
 

@@ -30,7 +30,10 @@ void flow_begin(struct flow *f)
 	f->sending = true;
 }
 
-/* The interface can go away under us (driver unload, hot-unplug): look for it again until it is back. */
+/*
+ * The interface can go away under us (driver unload, hot-unplug): look for it again until it is
+ * back.
+ */
 static bool reopen(struct flow *f)
 {
 	struct port fresh;

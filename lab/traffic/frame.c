@@ -15,7 +15,10 @@ static uint32_t checksum(const struct frame *f, size_t len)
 	return (uint32_t)digest_of((const uint8_t *)f + skip, len - skip);
 }
 
-/* Every 64th frame has the shortest length and every 64th the longest; the others are spread evenly. */
+/*
+ * Every 64th frame has the shortest length and every 64th the longest; the others are spread
+ * evenly.
+ */
 static size_t frame_length(uint32_t run, uint32_t seq)
 {
 	if (seq % 64 == 0)

@@ -19,7 +19,10 @@ struct frame_status {
 	uint32_t tcp_kib;    /* KiB received on the TCP stream */
 } __attribute__((packed));
 
-/** The first 58 bytes of every frame; the rest, up to its length, is a pattern seeded by run and number. */
+/**
+ * The first 58 bytes of every frame; the rest, up to its length, is a pattern seeded by run and
+ * number.
+ */
 struct frame {
 	uint8_t dst[6], src[6];
 	uint16_t ethertype; /* big-endian */
@@ -41,13 +44,17 @@ enum frame_verdict {
 };
 
 /**
- * Builds frame @seq of @run into @buf (FRAME_MAX bytes). Its length is chosen by its number, FRAME_MIN..FRAME_MAX.
+ * Builds frame @seq of @run into @buf (FRAME_MAX bytes). Its length is chosen by its number,
+ * FRAME_MIN..FRAME_MAX.
  * @return its length in bytes
  */
 size_t frame_build(void *buf, const uint8_t dst[6], const uint8_t src[6], uint32_t run,
 		   uint32_t seq, const struct frame_status *status);
 
-/** Judges @len bytes received by station @own during @run. On FRAME_OK the fields of @buf may be read. */
+/**
+ * Judges @len bytes received by station @own during @run. On FRAME_OK the fields of @buf may be
+ * read.
+ */
 enum frame_verdict frame_judge(const void *buf, size_t len, const uint8_t own[6], uint32_t run);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The guest's end of the traffic. From the first frame it hears it sends numbered frames that carry
- * what it has received so far (so none is sent before the peer listens), and it answers the peer's
- * TCP stream. SIGUSR1: stop sending (receiving goes on). SIGTERM: let the stream end, write one line
- * of JSON and end. Its times are the guest's own clock, which stands still while the VM is stopped:
- * they explain, but nothing is judged by them.
+ * The guest's end of the traffic. From the first frame it hears it sends numbered frames that
+ * carry what it has received so far (so none is sent before the peer listens), and it answers the
+ * peer's TCP stream. SIGUSR1: stop sending (receiving goes on). SIGTERM: let the stream end,
+ * write one line of JSON and end. Its times are the guest's own clock, which stands still while
+ * the VM is stopped: they explain, but nothing is judged by them.
  */
 #include "flow.h"
 #include "json.h"

@@ -1,4 +1,5 @@
-/* Writes JSON to a stdio stream: nothing but the quoting and the small tables that the roles share. */
+/* Writes JSON to a stdio stream: nothing but the quoting and the small tables that the roles
+ * share. */
 #include "json.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* gwtraffic: numbered frames and TCP between a guest and a peer, and the agent that serves the lab in the guest. */
+/* gwtraffic: numbered frames and TCP between a guest and a peer, and the agent that serves the
+ * lab in the guest. */
 #include "roles.h"
 
 #include <stdio.h>

@@ -1,11 +1,13 @@
 /*
- * The peer's end of the traffic, and the only clock that anything is judged by: CLOCK_REALTIME of the kernel that also
- * runs QEMU, so that QMP's time stamps compare; a step of that clock is looked for against CLOCK_MONOTONIC and reported.
+ * The peer's end of the traffic, and the only clock that anything is judged by: CLOCK_REALTIME of
+ * the kernel that also runs QEMU, so that QMP's time stamps compare; a step of that clock is
+ * looked for against CLOCK_MONOTONIC and reported.
  *
- * From the guest: each frame's arrival is stamped by the kernel; a hole in the numbers lies between two known arrivals.
- * To the guest: each frame's sending time is kept; the numbers that never came are told by the guest at the end. When
- * they came is not known to the peer directly: each frame from the guest says how many it had received, so an interval
- * without progress there is an interval without delivery, seen at the grain of the guest's own frames.
+ * From the guest: each frame's arrival is stamped by the kernel; a hole in the numbers lies
+ * between two known arrivals. To the guest: each frame's sending time is kept; the numbers that
+ * never came are told by the guest at the end. When they came is not known to the peer directly:
+ * each frame from the guest says how many it had received, so an interval without progress there
+ * is an interval without delivery, seen at the grain of the guest's own frames.
  */
 #include "flow.h"
 #include "json.h"
@@ -188,7 +190,10 @@ static int start(struct peer *p)
 	return err;
 }
 
-/* After the end was asked for: frames under way get half a second, the stream until both ends closed it. */
+/*
+ * After the end was asked for: frames under way get half a second, the stream until both ends
+ * closed it.
+ */
 static bool lingering(const struct peer *p, uint64_t since)
 {
 	uint64_t waited = mono_ns() - since;

@@ -26,7 +26,10 @@ int port_open(struct port *p, const char *name);
 /** Receives up to PORT_BURST frames without waiting. @return their number, or -errno */
 int port_recv(struct port *p, struct port_frame out[PORT_BURST]);
 
-/** Sends one frame without waiting. @return 0, -EAGAIN when there is no room now, or another -errno */
+/**
+ * Sends one frame without waiting. @return 0, -EAGAIN when there is no room now, or another
+ * -errno
+ */
 int port_send(struct port *p, const void *data, size_t len);
 
 /** Adds what the kernel dropped on this socket since the last call to p->drops. */

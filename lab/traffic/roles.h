@@ -1,4 +1,5 @@
-/* The roles that gwtraffic can play; each is one file, called by main with the arguments after the role's name. */
+/* The roles that gwtraffic can play; each is one file, called by main with the arguments after
+ * the role's name. */
 #ifndef GWTRAFFIC_ROLES_H
 #define GWTRAFFIC_ROLES_H
 

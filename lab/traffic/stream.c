@@ -1,4 +1,5 @@
-/* A TCP stream that carries seeded bytes both ways at a bounded rate, with a digest at each end of each direction. */
+/* A TCP stream that carries seeded bytes both ways at a bounded rate, with a digest at each end
+ * of each direction. */
 #include "stream.h"
 
 #include <arpa/inet.h>
@@ -12,7 +13,10 @@
 #define RETRY_NS (200 * NS_PER_MS)
 #define READS_PER_TICK 8
 
-/* The two directions have seeds of their own, so that an echoed stream is not taken for a received one. */
+/*
+ * The two directions have seeds of their own, so that an echoed stream is not taken for a
+ * received one.
+ */
 static void start(struct stream *s, uint32_t run, bool connecting, uint64_t bytes_per_s)
 {
 	memset(s, 0, sizeof(*s));
@@ -84,7 +88,10 @@ static void try_accept(struct stream *s)
 		established(s);
 }
 
-/* connect() again on a socket that is connecting tells how it went: EALREADY, EISCONN or the error. */
+/*
+ * connect() again on a socket that is connecting tells how it went: EALREADY, EISCONN or the
+ * error.
+ */
 static void try_connect(struct stream *s)
 {
 	socklen_t len = s->to.sa.sa_family == AF_INET ? sizeof(s->to.v4) : sizeof(s->to.v6);

@@ -1,4 +1,5 @@
-/* A TCP stream that carries seeded bytes both ways at a bounded rate, with a digest at each end of each direction. */
+/* A TCP stream that carries seeded bytes both ways at a bounded rate, with a digest at each end
+ * of each direction. */
 #ifndef GWTRAFFIC_STREAM_H
 #define GWTRAFFIC_STREAM_H
 

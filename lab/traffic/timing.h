@@ -29,8 +29,9 @@ static inline uint64_t mono_ns(void)
 }
 
 /**
- * Spaces units (frames, bytes) at a fixed rate from absolute deadlines. A sender that fell behind catches up by
- * bursts, but never owes more than @backlog units: what it owes beyond that is forgiven and counted.
+ * Spaces units (frames, bytes) at a fixed rate from absolute deadlines. A sender that fell behind
+ * catches up by bursts, but never owes more than @backlog units: what it owes beyond that is
+ * forgiven and counted.
  */
 struct pacer {
 	uint64_t rate;	   /* units a second; 0 = never due */

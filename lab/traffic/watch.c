@@ -1,4 +1,5 @@
-/* What the guest saw: link events (as `ip monitor link` would show them) and kernel log lines, since a mark. */
+/* What the guest saw: link events (as `ip monitor link` would show them) and kernel log lines,
+ * since a mark. */
 #include "watch.h"
 
 #include "json.h"
@@ -110,7 +111,10 @@ static void poll_links(struct watch *w)
 	}
 }
 
-/* A record is "priority,sequence,time,flags;text\n"; continuation lines begin with a space and are left out. */
+/*
+ * A record is "priority,sequence,time,flags;text\n"; continuation lines begin with a space and
+ * are left out.
+ */
 static void take_line(struct watch *w, char *record)
 {
 	char *text = strchr(record, ';'), *item = NULL;

@@ -1,4 +1,5 @@
-/* What the guest saw: link events (as `ip monitor link` would show them) and kernel log lines, since a mark. */
+/* What the guest saw: link events (as `ip monitor link` would show them) and kernel log lines,
+ * since a mark. */
 #ifndef GWTRAFFIC_WATCH_H
 #define GWTRAFFIC_WATCH_H
 
@@ -27,7 +28,10 @@ void watch_poll(struct watch *w);
 /** Forgets everything taken so far. */
 void watch_mark(struct watch *w);
 
-/** Writes boot id, uptime, carrier changes by interface, link events and kernel log lines as JSON members. */
+/**
+ * Writes boot id, uptime, carrier changes by interface, link events and kernel log lines as JSON
+ * members.
+ */
 void watch_write(struct watch *w, FILE *out);
 
 #endif

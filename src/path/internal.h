@@ -40,7 +40,8 @@ struct path {
 
 	/* The handshake. want_pause is what the worker polls; the rest is under the lock. */
 	atomic_bool want_pause;
-	bool paused, quit;
+	bool paused;
+	atomic_bool quit;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int wake_fd, event_fd;

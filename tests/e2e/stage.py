@@ -1,6 +1,7 @@
 """The stage of one test: starts back-ends, QEMUs and traffic, and ends them all, whatever happened."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -104,5 +105,6 @@ def judged(raw, migrations, snapshots):
     """The runs of the report; asserts that each is "ok", and says why one is not."""
     runs = report.make_runs(raw, migrations, snapshots)
     for run in runs:
-        assert run["result"] == "ok", f"{run['from']} -> {run['to']}: {'; '.join(run['reasons'])}\n{json.dumps(run)}"
+        assert run["result"] == "ok", (f"{run['from']} -> {run['to']}: {'; '.join(run['reasons'])} "
+                                       f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs)\n{json.dumps(run)}")
     return runs

@@ -193,16 +193,20 @@ static void resume_keeps_the_place(void **state)
 static void fresh_start_reads_the_used_index(void **state)
 {
 	struct fixture *f = *state;
+	uint16_t used = 295;
 	uint32_t id, len;
 
+	/* Not the same as the available index: a back-end before us may have ended with buffers in hand. */
 	sim_ring_start_at(&f->ring, 300);
+	f->ring.used_idx = used;
+	memcpy(sim_at(&f->guest, f->ring.used + RING_USED_IDX), &used, sizeof(used));
 	sim_ring_bind(&f->ring, &f->r, NULL, 300);
 	sim_desc(&f->ring, 9, SIM_R2, 64, 0, 0);
 	sim_offer(&f->ring, 9);
 	assert_int_equal(ring_pop(&f->r, &f->chain), 1);
 	ring_push(&f->r, 9, 5);
 	ring_publish(&f->r);
-	assert_int_equal(sim_used_idx(&f->ring), 301);
+	assert_int_equal(sim_used_idx(&f->ring), 296);
 	assert_true(sim_used(&f->ring, &id, &len));
 	assert_int_equal(id, 9);
 	assert_int_equal(len, 5);

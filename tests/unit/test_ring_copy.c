@@ -123,7 +123,7 @@ static void copy_to_equals_the_oracle(void **state)
 
 	for (int round = 0; round < 150; round++) {
 		struct ring_cursor at = { 0 };
-		size_t done, skip;
+		size_t done, skip, end;
 
 		random_chain(f);
 		snapshot(f);
@@ -132,16 +132,21 @@ static void copy_to_equals_the_oracle(void **state)
 		skip = sim_below(&f->random, 64);
 		ring_skip(&f->chain, &at, skip);
 		done = skip = skip < f->bytes ? skip : f->bytes;
-		/* In pieces of any size; the last goes beyond the end. */
-		while (done < f->bytes) {
+		/* In pieces of any size, up to somewhere, or to the end and beyond. */
+		end = sim_below(&f->random, 2) ? f->bytes :
+						 sim_below(&f->random, (uint32_t)f->bytes);
+		while (done < end) {
 			size_t want = 1 + sim_below(&f->random, 3000), n;
 
-			n = want < FLAT_MAX - done ? want : FLAT_MAX - done;
-			n = ring_copy_to(&f->r, &f->chain, &at, f->flat + done, n);
-			assert_int_equal(n, want < f->bytes - done ? want : f->bytes - done);
-			done += n;
+			n = end < f->bytes && want > end - done ? end - done : want;
+			n = n < FLAT_MAX - done ? n : FLAT_MAX - done;
+			want = n < f->bytes - done ? n : f->bytes - done;
+			assert_int_equal(ring_copy_to(&f->r, &f->chain, &at, f->flat + done, n),
+					 want);
+			done += want;
 		}
-		assert_int_equal(ring_copy_to(&f->r, &f->chain, &at, f->flat, 1), 0);
+		if (end == f->bytes)
+			assert_int_equal(ring_copy_to(&f->r, &f->chain, &at, f->flat, 1), 0);
 		assert_written(f, skip, done);
 		assert_logged(f, skip, done);
 	}

@@ -212,6 +212,11 @@ static void loops(void **state)
 	sim_indirect(&f->guest, TABLE, 1, SIM_R2, 4, NEXT, 0);
 	sim_desc(&f->ring, 4, TABLE, 32, INDIRECT, 0);
 	refused(f, 4, "loop in a table");
+	/* In a small ring it ends before the longest chain is reached. */
+	f->ring.size = 8;
+	f->ring.cfg.size = 8;
+	sim_ring_bind(&f->ring, &f->r, NULL, f->ring.avail_idx);
+	refused(f, 1, "loop in a small ring");
 }
 
 static void chain_of(struct fixture *f, uint16_t n)

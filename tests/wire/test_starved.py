@@ -28,6 +28,7 @@ def limit(own_daemon):
     before = resource.prlimit(own_daemon.pid, resource.RLIMIT_NOFILE)
 
     def leave(spare):
+        own_daemon.holds_nothing()
         free, number = spare, 0
         taken = own_daemon.fds()
         while number in taken or free:
@@ -47,6 +48,7 @@ def undo(daemon):
 def test_no_descriptor_for_a_connection(own_daemon, limit, wire, quiet):
     """The front-end is turned away, and the loop does not spin on it."""
     checks.still_serves(own_daemon, wire)
+    own_daemon.set_baseline()
     limit(0)
     for _ in range(3):
         conn = m.Connection(own_daemon.socket)

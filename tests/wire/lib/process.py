@@ -1,5 +1,6 @@
 """Start, watch and stop one godwitd, and hold it to a clean end."""
 
+import atexit
 import ctypes
 import os
 import re
@@ -51,6 +52,8 @@ class Godwitd:
 
     def __init__(self, device, *args, name="wire", socket_path=None, pass_fds=(), wait=True, stderr=None):
         self.dir = Path(tempfile.mkdtemp(prefix="godwit-wire-"))
+        self.proc = None
+        atexit.register(self.kill)
         self.socket = str(socket_path or self.dir / "vhost.sock")
         self.log_path = self.dir / "stderr"
         argv = ["--name", name, "--device", device]
@@ -134,10 +137,11 @@ class Godwitd:
         return text
 
     def kill(self):
-        """End it without looking; for a godwitd that already failed its test."""
-        if self.alive():
+        """End it without looking, if it still runs, and remove its directory. Also done when the tests end."""
+        atexit.unregister(self.kill)
+        if self.proc is not None:
             self.proc.kill()
-        self.proc.wait()
+            self.proc.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def stop(self):
