@@ -11,6 +11,8 @@ from .hosts import GUEST_MAC, HostError
 
 SOCKET = "/run/godwit/vm1/vhost.sock"
 START_TIMEOUT_S = 30
+# With this godwitd's answer to SIGUSR1 ends.
+LAST_COUNTER = "port_tx_errors"
 
 
 class Backend:
@@ -92,7 +94,11 @@ class Godwitd(Backend):
         """Ask for state and counters. Returns what it printed since, from its log."""
         before = self.log.stat().st_size
         self.process.send_signal(signal.SIGUSR1)
-        time.sleep(0.5)
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            log.seek(before)
-            return log.read()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        shown = ""
+        while LAST_COUNTER not in shown and time.monotonic() < deadline:
+            time.sleep(0.1)
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                log.seek(before)
+                shown = log.read()
+        return shown

@@ -10,7 +10,7 @@ from . import hosts, paths, qmp, traffic, vms
 
 GUEST_IP = "192.0.2.2"
 GUEST_BOOT_S = 150
-RATE = 1150
+RATE = 1250
 TCP_MBIT = 5
 TICK_US = 4000
 SETTLE_S = 2
