@@ -196,12 +196,14 @@ class Site:
             run("bridge", "fdb", "flush", "dev", netdev_of(port_mac), "dynamic", check=False)
 
     def switch_port_of(self, mac):
-        """Which port the switch learned @p mac on: "A", "B", "peer", or None."""
+        """Which port the switch learned @p mac on: "A", "B", "peer"; None if none, asked for 3 s."""
         ports = {netdev_of(port_mac): name for name, (_, port_mac) in PORTS.items()} | {"to-peer": "peer"}
-        for line in run("bridge", "fdb", "show", "br", BRIDGE).splitlines():
-            words = line.split()
-            if words[0] == mac and "permanent" not in words:
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            words = run("bridge", "fdb", "get", mac, "br", BRIDGE, check=False).split()
+            if "dev" in words:
                 return ports.get(words[words.index("dev") + 1])
+            time.sleep(0.2)
         return None
 
     def close(self):

@@ -134,7 +134,7 @@ class Stage:
         self.say(f"godwit migrate {source.host.name} -> {destination.host.name}")
         command = [paths.program("godwit", "GODWIT"), "migrate", "--qmp", source.vm.operator_qmp, "--to-qmp",
                    destination.vm.operator_qmp, "--uri", destination.vm.uri, "--downtime-ms", vms.DOWNTIME_LIMIT_MS,
-                   "--json", vms.NAME]
+                   "--bandwidth", vms.BANDWIDTH_MIB, "--json", vms.NAME]
         tool = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, preexec_fn=hosts.die_with_parent)
         last = ""

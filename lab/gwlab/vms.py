@@ -21,7 +21,9 @@ PLAIN_CARD = ",".join(
 
 # A migration may stop the guest this long at most, as QEMU sees it; with more, QEMU spends it.
 DOWNTIME_LIMIT_MS = 200
-MIGRATION = {"downtime_limit": DOWNTIME_LIMIT_MS, "max_bandwidth": 1 << 30}
+# As fast as it can, a copy would take both of the CPUs that two hosts, guest and peer share here.
+BANDWIDTH_MIB = 32
+MIGRATION = {"downtime_limit": DOWNTIME_LIMIT_MS, "max_bandwidth": BANDWIDTH_MIB << 20}
 
 
 class Kernel:

@@ -38,6 +38,7 @@ def one_way(stage, here, target):
     run = report.make_runs(raw, [moved], [(before, after)])[0]
     run["phases"] = moved["phases"]
     port = stage.site.switch_port_of(hosts.GUEST_MAC)
+    (stage.out / f"switch-{target.name}.log").write_text(hosts.run("bridge", "-s", "fdb", "show"), encoding="utf-8")
     stage.expect(port == target.name, f"the switch sees the guest on {port}, not on {target.name}")
     stage.say(f"{moved['from']} -> {moved['to']}: {run['result']}, blackout {run['blackout_ms']:.0f} ms, lost "
               f"{run['frames']['to_guest']['lost']} to and {run['frames']['from_guest']['lost']} from the guest")

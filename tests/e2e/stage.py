@@ -102,8 +102,11 @@ def _as_migration(result, begun_ns):
 
 
 def judged(raw, migrations, snapshots):
-    """The runs of the report; asserts that each is "ok", and says why one is not."""
-    runs = report.make_runs(raw, migrations, snapshots)
+    """
+    The runs of the report; asserts that each is "ok", and says why one is not. Times are not held to the demo's
+    limits: two emulated guests on a machine that also does other things say nothing about them.
+    """
+    runs = report.make_runs(raw, migrations, snapshots, limits=report.UNTIMED)
     for run in runs:
         assert run["result"] == "ok", (f"{run['from']} -> {run['to']}: {'; '.join(run['reasons'])} "
                                        f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs)\n{json.dumps(run)}")

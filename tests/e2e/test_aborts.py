@@ -7,7 +7,7 @@ from gwlab import qmp, report
 from stage import SETTLE_S, judged
 
 SLOW = 4 << 20  # bytes a second: long enough in the middle of the copy
-NO_LOSS_GAP_NS = 700 * 10**6
+NO_LOSS_GAP_NS = 3 * 10**9
 
 
 def _into_the_copy(source, destination):

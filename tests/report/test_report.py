@@ -145,8 +145,18 @@ def test_a_blackout_that_is_too_long(way):
 
 def test_a_long_gap_after_the_migration():
     data = raw()
-    data["peer"]["to_guest"]["gaps"].append([BEGIN + 12 * S, BEGIN + 12 * S + 850 * MS])
-    assert only_reason(judge(data)).startswith("a gap of 850")
+    data["peer"]["to_guest"]["gaps"].append([BEGIN + 12 * S, BEGIN + 12 * S + 2850 * MS])
+    assert only_reason(judge(data)).startswith("a gap of 2850")
+
+
+def test_more_time_forgives_gaps_and_nothing_else():
+    data = raw()
+    data["peer"]["to_guest"]["gaps"].append([BEGIN + 12 * S, BEGIN + 12 * S + 2850 * MS])
+    runs = report.make_runs(data, migrations(), [(snapshot(), snapshot())] * 2, limits=report.UNTIMED)
+    assert all(run["result"] == "ok" for run in runs)
+    data["guest"]["tcp"]["rx"]["digest"] = "0"
+    runs = report.make_runs(data, migrations(), [(snapshot(), snapshot())] * 2, limits=report.UNTIMED)
+    assert all(run["result"] == "failed" for run in runs)
 
 
 def test_tcp_digest_that_differs():
