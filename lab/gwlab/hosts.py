@@ -168,10 +168,11 @@ class Site:
         self._make_management()
 
     def _make_switch(self):
+        # Found before there is a bridge: that takes over the lowest address among its ports.
+        self.ports = {netdev_of(port_mac): name for name, (_, port_mac) in PORTS.items()}
         run("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0", "stp_state", "0")
         run("ip", "link", "set", BRIDGE, "up")
-        for _, port_mac in PORTS.values():
-            port = netdev_of(port_mac)
+        for port in self.ports:
             run("ip", "link", "set", port, "master", BRIDGE)
             run("ip", "link", "set", port, "up")
 
@@ -192,12 +193,12 @@ class Site:
 
     def forget_addresses(self):
         """Flush what the switch learned: a stale entry makes a reused MAC look dead."""
-        for _, port_mac in PORTS.values():
-            run("bridge", "fdb", "flush", "dev", netdev_of(port_mac), "dynamic", check=False)
+        for port in self.ports:
+            run("bridge", "fdb", "flush", "dev", port, "dynamic", check=False)
 
     def switch_port_of(self, mac):
         """Which port the switch learned @p mac on: "A", "B", "peer"; None if none, asked for 3 s."""
-        ports = {netdev_of(port_mac): name for name, (_, port_mac) in PORTS.items()} | {"to-peer": "peer"}
+        ports = self.ports | {"to-peer": "peer"}
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             words = run("bridge", "fdb", "get", mac, "br", BRIDGE, check=False).split()
