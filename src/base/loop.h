@@ -24,7 +24,7 @@ void loop_free(struct loop *l);
  * Watch a file descriptor. The loop does not own it: call loop_remove() before closing it.
  * @param events  EPOLLIN, EPOLLOUT…
  * @return        0 or -errno
- * Thread:        the loop's, as all calls here but loop_stop().
+ * Thread:        the loop's, as all calls here.
  */
 int loop_add(struct loop *l, int fd, uint32_t events, loop_fn *fn, void *arg);
 /** Change what is watched. Returns 0 or -errno. */

@@ -66,7 +66,7 @@ void path_announce(struct path *p, const uint8_t mac[6]);
 
 /**
  * What happened in the worker that control must hear of: its eventfd becomes readable.
- * A ring's `broken` tells which; guest_memory_lost() tells of truncated memory.
+ * A ring's `broken` tells which: -EPROTO the guest broke it, -EFAULT its memory was truncated.
  */
 int path_event_fd(const struct path *p);
 

@@ -214,23 +214,21 @@ def test_memory_truncated_after_mapping(daemon, wire, quiet, what, direction):
         if what == "all":
             os.ftruncate(fe.memory.regions[0].fd, 0)
         wire.inject(*(frame(checks.fresh()) for _ in range(20)))
-        failed_somehow(fe)
+        connection_ends(fe)
     checks.still_serves(daemon, wire)
 
 
-def failed_somehow(fe, timeout=3.0):
-    """Wait for the vNIC's failure to show: the connection is closed or the ERR eventfd is raised."""
+def connection_ends(fe, timeout=3.0):
+    """Wait for the connection to be closed: an ERR alone would blame the guest for what its front-end did."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if any(m.eventfd_take(fd) for fd in fe.err):
-            return
         try:
             fe.conn.send(m.GET_FEATURES)
             fe.conn.receive()
         except m.Closed:
             return
         time.sleep(0.02)
-    raise AssertionError("neither the connection ended nor ERR was raised")
+    raise AssertionError("the connection goes on over memory that is gone")
 
 
 @pytest.mark.parametrize("step", ["start", "base", "replace", "enable", "close"])
@@ -267,13 +265,29 @@ def test_memory_truncated_before_a_message(daemon, wire, quiet, step):
     daemon.holds_nothing()
 
 
+def test_memory_truncated_under_both_rings_at_once(daemon, wire, quiet):
+    """Both rings meet their zero pages in one round, as a guest's breaking them would look: it is the front-end's doing."""
+    layout = [(0, MIB, A), (4 * MIB, 4 * MIB, A + 16 * MIB)]
+    with checks.connect(daemon.socket, memory=GuestMemory(layout)) as fe:
+        fe.start()
+        fe.post([(0x80000, 2048)])
+        fe.publish(RX)
+        checks.both_ways(fe, wire)
+        # More than was posted: the next one is held, and its ring is looked at in every round, like the other's.
+        wire.inject(*(frame(checks.fresh()) for _ in range(40)))
+        time.sleep(0.2)
+        os.ftruncate(fe.memory.regions[1].fd, 0)
+        connection_ends(fe)
+    checks.still_serves(daemon, wire)
+
+
 def test_log_truncated_after_mapping(running, daemon, wire):
     fe = running
     log = DirtyLog(fe.memory)
     fe.start_log(log)
     os.ftruncate(log.fd, 0)
     wire.inject(*(frame(checks.fresh()) for _ in range(20)))
-    failed_somehow(fe)
+    connection_ends(fe)
     fe.conn.close()
     checks.still_serves(daemon, wire)
     log.close()
