@@ -10,9 +10,11 @@ from . import hosts, paths, qmp, traffic, vms
 
 GUEST_IP = "192.0.2.2"
 GUEST_BOOT_S = 150
-RATE = 1250
-TCP_MBIT = 5
-TICK_US = 4000
+# What a guest on an emulated CPU carries with half of its time: it starts cold on the other host, and a busy one
+# needs as long again to catch up. Every wake-up of its counts, so frames go in bursts.
+RATE = 1100
+TCP_MBIT = 3
+TICK_US = 8000
 SETTLE_S = 2
 
 
@@ -63,6 +65,7 @@ class Stage:
         self.things = contextlib.ExitStack()
         self.data = {}
         self.flows = 0
+        self.vms = []
         self.old_faults = len(hosts.dma_faults())
         site.forget_addresses()
 
@@ -78,12 +81,19 @@ class Stage:
     def start_guest(self, host, backend_class):
         """Back-end and QEMU with the guest on @p host. Returns the Place; the guest still boots."""
         backend = self.own(backend_class(host, self.out))
-        return Place(backend, self.own(vms.Vm(host, backend, self.out, self.accel)))
+        return self._place(backend, vms.Vm(host, backend, self.out, self.accel))
 
-    def await_guest(self, host, backend_class):
-        """Back-end and QEMU on @p host for a guest that arrives by migration. Returns the Place."""
+    def _place(self, backend, vm):
+        self.vms.append(self.own(vm))
+        return Place(backend, vm)
+
+    def await_guest(self, host, backend_class, paused=False):
+        """
+        Back-end and QEMU on @p host for a guest that arrives by migration, and with @p paused stands still until
+        it is told "cont". Returns the Place.
+        """
         backend = self.own(backend_class(host, self.out, incoming=True))
-        return Place(backend, self.own(vms.Vm(host, backend, self.out, self.accel, incoming=True)))
+        return self._place(backend, vms.Vm(host, backend, self.out, self.accel, incoming=True, paused=paused))
 
     def wait_up(self, place):
         """Wait until the guest at @p place has booted. Returns the seconds since its QEMU was started."""
@@ -173,7 +183,9 @@ class Stage:
         self.things.close()
 
     def conclude(self, result, reason=""):
-        """Write result.json: {"scenario", "result", "reason", "seconds", "data"}."""
+        """Write result.json: {"scenario", "result", "reason", "seconds", "data"}; of a failure, what the guests' CPUs do."""
+        for vm in self.vms if result != "ok" else ():
+            vm.autopsy()
         verdict = {"scenario": self.name, "result": result, "reason": reason,
                    "seconds": round(time.monotonic() - self.begun, 1), "data": self.data}
         (self.out / "result.json").write_text(json.dumps(verdict, indent=1) + "\n", encoding="utf-8")

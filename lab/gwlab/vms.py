@@ -5,7 +5,7 @@ import time
 
 from . import guest
 from .hosts import MANAGEMENT, HostError
-from .qmp import Qmp
+from .qmp import Qmp, QmpError
 
 NAME = "vm1"
 MEMORY_MIB = 192
@@ -38,13 +38,14 @@ class Vm:
     A QEMU on @p host whose card is served by the vhost-user back-end @p backend.
     @param accel     "kvm" or "tcg": how L1 runs the guest
     @param incoming  wait for the guest to arrive at self.uri
+    @param paused    an arrived guest stands still until it is told "cont"
     `qmp` is a Qmp, `agent` speaks to the guest; sockets and console are in the host's place under
     /run/lab, which both hosts see as their operators would reach them.
     """
 
     count = 0
 
-    def __init__(self, host, backend, logs, accel="kvm", incoming=False, card=PLAIN_CARD):
+    def __init__(self, host, backend, logs, accel="kvm", incoming=False, paused=False, card=PLAIN_CARD):
         Vm.count += 1
         self.host = host
         self.logs = pathlib.Path(logs)
@@ -63,6 +64,7 @@ class Vm:
         command[ram] += ",hugetlb=on,hugetlbsize=2M"
         # A second monitor for `godwit migrate`: the first is the scenario's own.
         command += ["-name", NAME, "-qmp", f"unix:{self.operator_qmp},server=on,wait=off"]
+        command += ["-S"] if paused else []
         self.started = time.monotonic()
         self.process = host.popen(*command, log=self.log)
         self.qmp = self._connect()
@@ -94,6 +96,18 @@ class Vm:
         """What the guest's kernel said on its console (empty on a host it migrated to, mostly)."""
         path = self.place / "console.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def autopsy(self):
+        """Write what the guest's CPU does, twice, to autopsy-HOST-N.log: for a guest that fell silent."""
+        if not self.alive():
+            return
+        with open(self.logs / f"autopsy-{self.host.name}-{self.place.name}.log", "w", encoding="utf-8") as log:
+            for line in ("info status", "info registers", "info lapic", "info registers"):
+                try:
+                    log.write(f"== {line}\n{self.qmp.command('human-monitor-command', command_line=line)}\n")
+                except QmpError as error:
+                    log.write(f"== {line}: {error}\n")
+                time.sleep(0.2)
 
     def close(self):
         """End QEMU, and keep the guest's console with the logs. Idempotent."""

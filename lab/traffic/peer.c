@@ -58,11 +58,13 @@ static void guest_said(void *arg, const struct frame *fr, uint64_t when_ns)
 	p->guest = fr->status;
 }
 
+/* The two clocks cannot be read at once: a reading that was interrupted tells nothing. */
 static void watch_clock(struct peer *p)
 {
-	int64_t step = (int64_t)(real_ns() - mono_ns()) - p->clock_base;
+	uint64_t before = mono_ns(), real = real_ns(), after = mono_ns();
+	int64_t step = (int64_t)(real - before) - p->clock_base;
 
-	if (llabs(step) > llabs(p->clock_step))
+	if (after - before < NS_PER_MS && llabs(step) > llabs(p->clock_step))
 		p->clock_step = step;
 }
 

@@ -33,6 +33,7 @@ static int bind_to(struct port *p, const char *name)
 	sll.sll_ifindex = (int)if_nametoindex(name);
 	if (setsockopt(p->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) ||
 	    setsockopt(p->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) ||
+	    setsockopt(p->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)) ||
 	    bind(p->fd, (struct sockaddr *)&sll, sizeof(sll)))
 		return -errno;
 	return 0;
@@ -88,10 +89,19 @@ int port_recv(struct port *p, struct port_frame out[PORT_BURST])
 	return n;
 }
 
-int port_send(struct port *p, const void *data, size_t len)
+int port_send(struct port *p, const struct port_out *out, int count)
 {
-	if (send(p->fd, data, len, MSG_DONTWAIT) >= 0)
-		return 0;
+	struct mmsghdr msgs[PORT_BURST] = { 0 };
+	struct iovec iov[PORT_BURST];
+	int n;
+
+	for (int i = 0; i < count; i++) {
+		iov[i] = (struct iovec){ (void *)(uintptr_t)out[i].data, out[i].len };
+		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i], .msg_iovlen = 1 };
+	}
+	n = sendmmsg(p->fd, msgs, (unsigned int)count, MSG_DONTWAIT);
+	if (n >= 0)
+		return n;
 	return errno == ENOBUFS || errno == EINTR ? -EAGAIN : -errno;
 }
 

@@ -26,11 +26,17 @@ int port_open(struct port *p, const char *name);
 /** Receives up to PORT_BURST frames without waiting. @return their number, or -errno */
 int port_recv(struct port *p, struct port_frame out[PORT_BURST]);
 
+/** One frame to be sent. */
+struct port_out {
+	const void *data;
+	size_t len;
+};
+
 /**
- * Sends one frame without waiting. @return 0, -EAGAIN when there is no room now, or another
- * -errno
+ * Sends @count frames (PORT_BURST at most) without waiting. @return how many went, at least one;
+ * -EAGAIN when there is no room now, or another -errno
  */
-int port_send(struct port *p, const void *data, size_t len);
+int port_send(struct port *p, const struct port_out *out, int count);
 
 /** Adds what the kernel dropped on this socket since the last call to p->drops. */
 void port_count_drops(struct port *p);
