@@ -22,6 +22,7 @@
 
 #include "guest/fault.h"
 #include "path/internal.h"
+#include "vf/eal.h"
 
 static void pause_here(struct path *p)
 {
@@ -67,6 +68,7 @@ static int worker_main(void *arg)
 
 	prctl(PR_SET_NAME, "godwit-path");
 	prctl(PR_SET_TIMERSLACK, 1000);
+	eal_signals(true);
 	while (!p->quit) {
 		unsigned int rx, tx;
 
