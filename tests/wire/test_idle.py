@@ -281,13 +281,14 @@ def test_odd_kick_descriptors(tap, make, features):
         time.sleep(0.2)
         used = load([tap.daemon], 0.5)
         assert used < 0.25, f"{used:.1%} of a core"
+        # A storm is left aside while it lasts and nothing moves; what is no eventfd is never read.
+        assert wakes(tap.daemon)["transmit"] == ("kick" if make is full else "timer")
         for _ in range(20):
             time.sleep(0.003)
             checks.both_ways(fe, tap.wire)
             fe.fill(1)
         for fd in own:
             os.close(fd)
-    assert wakes(tap.daemon) == {}
     checks.still_serves(tap.daemon, tap.wire)
 
 
