@@ -117,6 +117,7 @@ static int daemon_start(struct daemon *d, struct err *e)
 	struct vnic_config vc = { .name = o->name,
 				  .device = o->device,
 				  .mac = o->has_mac ? o->mac : NULL,
+				  .idle_us = o->idle_us,
 				  .incoming = o->incoming };
 	struct eal_config ec = { .memory_mib = o->memory_mib, .cpus = o->cpus, .name = o->name };
 	uint64_t began = clock_now_ns();

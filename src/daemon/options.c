@@ -117,6 +117,11 @@ static int set_cpus(struct options *o, const char *value, struct err *e)
 	return set_text(&o->cpus, value, "cpus", e);
 }
 
+static int set_idle_us(struct options *o, const char *value, struct err *e)
+{
+	return set_number(&o->idle_us, value, 0, 100000, "idle-us", e);
+}
+
 static int set_log_level(struct options *o, const char *value, struct err *e)
 {
 	if (log_level_parse(value, &o->log_level))
@@ -177,6 +182,8 @@ static const struct option_row {
 	{ "memory", "MIB", true, set_memory,
 	  "DPDK memory in MiB (default 64; huge pages when free)" },
 	{ "cpus", "LIST", true, set_cpus, "CPUs of the worker, such as 2 or 2-3" },
+	{ "idle-us", "US", true, set_idle_us,
+	  "longest nap where nothing wakes the worker (default 1000; 0: none)" },
 	{ "incoming", NULL, true, set_incoming, "a VM will arrive by migration: announce it then" },
 	{ "log-level", "LEVEL", true, set_log_level,
 	  "error, warning, notice, info or debug (default notice)" },
@@ -327,7 +334,9 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 {
 	int rc;
 
-	*o = (struct options){ .fd = -1, .memory_mib = 64, .log_level = LOG_NOTICE };
+	*o = (struct options){
+		.fd = -1, .memory_mib = 64, .idle_us = 1000, .log_level = LOG_NOTICE
+	};
 	/* Spec: vhost-user, Backend program conventions: with it, everything else is ignored. */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--print-capabilities") == 0) {

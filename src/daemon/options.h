@@ -24,6 +24,7 @@ struct options {
 	char *group;
 	bool group_given;
 	unsigned int memory_mib;
+	unsigned int idle_us;
 	char *cpus;
 	bool incoming;
 	enum log_level log_level;

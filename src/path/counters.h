@@ -23,7 +23,10 @@
 	X(tx_drop_stopped, "guest frames that the port had not taken when the path stopped") \
 	X(tx_wait_mbuf, "times that no host buffer was free")                                \
 	X(announcements, "RARP frames sent")                                                 \
-	X(sleeps, "times that the worker had nothing to do")
+	X(sleeps, "times that the worker had nothing to do and slept")                       \
+	X(wakes_kick, "sleeps that a kick of the guest ended")                               \
+	X(wakes_port, "sleeps that an interrupt of the port ended")                          \
+	X(wakes_timer, "sleeps that ended by time")
 
 struct path_counters {
 #define X(name, meaning) uint64_t name;

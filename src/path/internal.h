@@ -8,8 +8,42 @@
 #include "path/path.h"
 
 #define PATH_BURST 32
+#define PATH_NAP_MAX_NS 1000000u
+#define PATH_TICK_NS 100000000u
 
 struct rte_mbuf;
+
+/** What can end the sleep of a direction. */
+struct path_waker {
+	/** -1: there is none. */
+	int fd;
+	/** It fired, and its direction has not moved since. */
+	bool woke;
+	/** It fired once, at least: not forgotten while the ring is active. */
+	bool kicked;
+	/** How often in a row it fired for nothing, and missed what was found without it. */
+	unsigned int useless, lost;
+};
+
+/** The worker's, or control's while it is paused. */
+struct path_idle {
+	/** Since when nothing moved; 0: something did. */
+	uint64_t since_ns;
+	/** 0: the worker never sleeps. */
+	uint64_t nap_max_ns;
+	/** The slow tick: how long it sleeps at most where something can wake it. */
+	uint64_t tick_ns;
+	struct path_waker port, kick[PATH_DIRECTIONS];
+	/** What each direction slept on last, until it moves; NULL: nothing, or time. */
+	struct path_waker *slept[PATH_DIRECTIONS];
+	/** The guest was asked for kicks. */
+	bool asked[PATH_DIRECTIONS];
+	/** The ring had new entries when the guest was asked, and they have not moved since. */
+	bool news[PATH_DIRECTIONS];
+	bool port_armed;
+	/** The last sleep ended with the slow tick. */
+	bool ticked;
+};
 
 struct path {
 	struct vf *vf;
@@ -37,6 +71,7 @@ struct path {
 
 	bool announce;
 	uint8_t announce_mac[6];
+	struct path_idle idle;
 
 	/* The handshake. want_pause is what the worker polls; the rest is under the lock. */
 	atomic_bool want_pause;
@@ -59,6 +94,14 @@ bool path_tx_push(struct path *p);
 void path_rarp_send(struct path *p);
 /** Free what was received and not delivered, and count it under @p reason. */
 void path_rx_drop_held(struct path *p, uint64_t *reason);
+/** A round found nothing: go on polling, or sleep. Thread: worker. */
+void path_idle(struct path *p);
+/** A round moved frames, this many of each direction. Thread: worker. */
+void path_busy(struct path *p, unsigned int rx, unsigned int tx);
+/** No kicks, the port's interrupts as they are, the default limit. */
+void path_idle_init(struct path *p);
+/** A ring is no longer the worker's: nothing sleeps on it, and no kick of it was seen. */
+void path_idle_forget(struct path *p, enum path_direction d);
 /** Tell control that a ring broke. Once a break. */
 void path_alarm(struct path *p);
 

@@ -15,6 +15,18 @@
 
 enum path_direction { PATH_RX, PATH_TX, PATH_DIRECTIONS };
 
+/** What tells an idle worker that a direction has something to do. */
+enum path_wake {
+	/** Nothing need: there is no ring or no port. */
+	PATH_WAKE_NONE,
+	/** It never sleeps. */
+	PATH_WAKE_POLL,
+	/** It looks by itself, from time to time. */
+	PATH_WAKE_TIMER,
+	PATH_WAKE_KICK,
+	PATH_WAKE_INTERRUPT,
+};
+
 struct path;
 
 /**
@@ -51,6 +63,24 @@ void path_enable(struct path *p, enum path_direction d, bool enabled);
  * only.
  */
 void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable);
+/**
+ * Where the guest's kicks of a direction come, while its ring is active.
+ * @param fd  an eventfd, blocking or not; stays the caller's. -1 or anything else: no kicks come,
+ *            and the worker looks by itself
+ * Paused only; after path_activate().
+ */
+void path_set_kick(struct path *p, enum path_direction d, int fd);
+/** True when a kick has ended a sleep since the ring was activated. Paused only. */
+bool path_kicked(const struct path *p, enum path_direction d);
+/** The port was swapped, stopped or started: its interrupts are looked at anew. Paused only. */
+void path_port_changed(struct path *p);
+/**
+ * How long the worker may sleep at most where nothing can wake it; 0: it never sleeps. Paused only.
+ * Default 1 ms, reached after 5 ms of silence.
+ */
+void path_set_nap_max(struct path *p, uint64_t ns);
+/** What wakes an idle worker for a direction. Paused only. */
+enum path_wake path_wake(const struct path *p, enum path_direction d);
 /**
  * Forget what the port received so far: it was meant for nobody, or for an earlier guest. Paused
  * only.

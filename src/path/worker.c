@@ -7,15 +7,12 @@
  * path's: the lock is the
  * barrier. A path without an active ring is left paused, so an idle vNIC costs nothing.
  *
- * A worker that finds nothing to do goes on polling for a while, then sleeps for a bounded time,
- * longer each round.
+ * A worker that finds nothing to do sleeps: see idle.c. What wakes it for a pause is wake_fd.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_ethdev.h>
@@ -23,13 +20,9 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
-#include "base/clock.h"
 #include "guest/fault.h"
 #include "path/internal.h"
-
-#define SPIN_NS 50000
-#define SLEEP_MIN_NS 20000
-#define SLEEP_MAX_NS 100000
+#include "vf/eal.h"
 
 static void pause_here(struct path *p)
 {
@@ -52,15 +45,6 @@ static void pause_here(struct path *p)
 		return;
 }
 
-static void sleep_bounded(struct path *p, uint64_t ns)
-{
-	struct pollfd pfd = { .fd = p->wake_fd, .events = POLLIN };
-	struct timespec ts = { .tv_nsec = (long)ns };
-
-	path_count(&p->counters.sleeps, 1);
-	ppoll(&pfd, 1, &ts, NULL);
-}
-
 /* Truncated guest memory shows as zeroes: nothing read from it means anything. */
 static void memory_check(struct path *p)
 {
@@ -81,33 +65,27 @@ static void memory_check(struct path *p)
 static int worker_main(void *arg)
 {
 	struct path *p = arg;
-	uint64_t idle_since = 0, nap = SLEEP_MIN_NS;
 
 	prctl(PR_SET_NAME, "godwit-path");
 	prctl(PR_SET_TIMERSLACK, 1000);
+	eal_signals(true);
 	while (!p->quit) {
-		unsigned int done;
+		unsigned int rx, tx;
 
 		if (atomic_load_explicit(&p->want_pause, memory_order_acquire)) {
 			pause_here(p);
-			idle_since = 0;
+			p->idle.since_ns = 0;
 			continue;
 		}
-		done = path_rx_poll(p) + path_tx_poll(p);
+		rx = path_rx_poll(p);
+		tx = path_tx_poll(p);
 		if (p->announce && p->active[PATH_TX])
 			path_rarp_send(p);
 		memory_check(p);
-		if (done) {
-			idle_since = 0;
-			nap = SLEEP_MIN_NS;
-			continue;
-		}
-		if (!idle_since) {
-			idle_since = clock_now_ns();
-		} else if (clock_now_ns() - idle_since > SPIN_NS) {
-			sleep_bounded(p, nap);
-			nap = nap * 2 < SLEEP_MAX_NS ? nap * 2 : SLEEP_MAX_NS;
-		}
+		if (rx || tx)
+			path_busy(p, rx, tx);
+		else
+			path_idle(p);
 	}
 	return 0;
 }
@@ -120,6 +98,7 @@ int path_new(struct vf *vf, struct path **out, struct err *e)
 		return err_set(e, -ENOMEM, "no memory for the data path");
 	p->vf = vf;
 	p->header_bytes = 12;
+	path_idle_init(p);
 	p->paused = true;
 	atomic_init(&p->want_pause, true);
 	pthread_mutex_init(&p->lock, NULL);
@@ -205,6 +184,8 @@ struct ring *path_ring(struct path *p, enum path_direction d)
 void path_activate(struct path *p, enum path_direction d, bool active)
 {
 	p->active[d] = active;
+	if (!active)
+		path_idle_forget(p, d);
 	if (d != PATH_TX || active)
 		return;
 	/* What it gave goes out now or never, and so does its announcement. */

@@ -103,6 +103,14 @@ int ring_bind(struct ring *r, const struct ring_config *cfg, const struct guest_
 
 /** Tell the guest not to kick us (we poll), or that it may. Logged. Thread: the ring's owner. */
 void ring_suppress_kicks(struct ring *r, bool suppress);
+/**
+ * Ask the guest for a kick at the next entry that it makes available. Logged.
+ * @return  true: it will kick; false: it has made some available since the last look, and may have
+ *          seen no need to kick: look again
+ * Thread:  the ring's owner. No system call.
+ * Spec:    virtio 1.2, 2.7.10 (available buffer notification suppression), 2.7.13.4
+ */
+bool ring_ask_kick(struct ring *r);
 
 /**
  * How many entries wait in the available ring.

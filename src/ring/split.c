@@ -13,7 +13,8 @@
  * used: entries are stored
  * before idx with release; idx is stored before the guest's wish for a notification is read (full
  * fence), pairing
- * with the guest's fence between its wish and its last look at idx (virtio 1.2, 2.7.13.4).
+ * with the guest's fence between its wish and its last look at idx (virtio 1.2, 2.7.13.4). The same
+ * with the roles changed when we ask for a kick: our wish, full fence, last look at available's idx.
  *
  * Dirty log. A page is marked after it was stored to and before the chain is shown as used, so that
  * a page is either
@@ -98,6 +99,33 @@ void ring_suppress_kicks(struct ring *r, bool suppress)
 	used_mark(r, RING_USED_FLAGS, 2);
 }
 
+static void avail_event_set(struct ring *r, uint16_t event)
+{
+	uint64_t offset = RING_USED_RING + sizeof(struct ring_used_elem) * r->cfg.size;
+	volatile uint16_t *at = (volatile uint16_t *)(r->used + offset);
+
+	if (*at == event)
+		return;
+	*at = event;
+	used_mark(r, offset, 2);
+}
+
+static uint16_t avail_idx(const struct ring *r)
+{
+	return __atomic_load_n((const uint16_t *)&r->avail[RING_AVAIL_IDX], __ATOMIC_ACQUIRE);
+}
+
+bool ring_ask_kick(struct ring *r)
+{
+	if (r->cfg.event_idx)
+		avail_event_set(r, r->avail_seen);
+	else
+		ring_suppress_kicks(r, false);
+	/* Pairs with the driver's fence between its store of idx and its look at our wish. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return avail_idx(r) == r->avail_seen;
+}
+
 static int ring_break(struct ring *r)
 {
 	r->broken = -EPROTO;
@@ -110,7 +138,7 @@ int ring_available(struct ring *r)
 
 	if (r->broken)
 		return r->broken;
-	seen = __atomic_load_n((const uint16_t *)&r->avail[RING_AVAIL_IDX], __ATOMIC_ACQUIRE);
+	seen = avail_idx(r);
 	fresh = (uint16_t)(seen - r->avail_seen);
 	/* A backward move looks like a large forward one: more than the ring can hold. */
 	if (fresh && (uint16_t)(seen - r->next_avail) > r->cfg.size)

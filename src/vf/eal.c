@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
@@ -174,6 +176,16 @@ static int eal_init_quietly(int argc, char **argv)
 	return rc;
 }
 
+void eal_signals(bool take)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (int i = SIGRTMIN; i <= SIGRTMAX; i++)
+		sigaddset(&set, i);
+	pthread_sigmask(take ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
 int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err *e)
 {
 	/* DPDK keeps pointers to its arguments: they live as long as the process. */
@@ -213,6 +225,7 @@ int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err 
 	f = eal_log_open();
 	if (f)
 		rte_openlog_stream(f);
+	eal_signals(false);
 	rc = eal_init_quietly(argc, argv);
 	if (rc < 0)
 		return err_set(e, rte_errno == ENOMEM ? -ENOMEM : -EIO, "DPDK does not start%s%s",

@@ -31,6 +31,12 @@ struct eal_facts {
  * @return  0, -EINVAL (CPU list), -ENOMEM, or -EIO
  */
 int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err *e);
+/**
+ * Let this thread take the signals by which net_tap's driver learns of frames (the first real-time
+ * signal that is free), or leave them to others. The driver finds no frame before its handler has
+ * run, so the worker takes them; eal_start() leaves them, for the threads that DPDK starts too.
+ */
+void eal_signals(bool take);
 /** Give DPDK's memory back. After every vf_detach(). */
 void eal_stop(void);
 /** The first error line of DPDK's own since eal_error_clear(), or "". For sentences only. */

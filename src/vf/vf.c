@@ -78,7 +78,7 @@ static int pool_create(struct vf *vf, struct err *e)
  * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
  * port's.
  */
-static int port_configure(struct vf *vf, struct err *e)
+static int port_configure(struct vf *vf, bool interrupts, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
@@ -90,6 +90,7 @@ static int port_configure(struct vf *vf, struct err *e)
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
+	conf.intr_conf.rxq = interrupts && vf_interrupts_wanted(vf->driver);
 	rc = rte_eth_dev_configure(vf->port, 1, 1, &conf);
 	if (!rc)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(vf->port, &vf->rx_depth, &vf->tx_depth);
@@ -154,7 +155,23 @@ static int port_start(struct vf *vf, struct err *e)
 		log_warning(
 			"the device refuses all-multicast (%s): IPv6 neighbour discovery may fail",
 			rte_strerror(-rc));
+	vf_interrupts_find(vf);
 	return 0;
+}
+
+/* A driver may refuse receive interrupts on this device, at once or at the start: then without. */
+static int port_bring_up(struct vf *vf, const uint8_t *mac, struct err *e)
+{
+	int rc = -ENOTSUP;
+
+	for (int interrupts = 1; rc && interrupts >= 0; interrupts--) {
+		rc = port_configure(vf, interrupts, e);
+		if (!rc)
+			rc = port_mac(vf, mac, e);
+		if (!rc)
+			rc = port_start(vf, e);
+	}
+	return rc;
 }
 
 int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
@@ -173,11 +190,7 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	vf->attached = true;
 	rc = pool_create(vf, e);
 	if (!rc)
-		rc = port_configure(vf, e);
-	if (!rc)
-		rc = port_mac(vf, cfg->mac, e);
-	if (!rc)
-		rc = port_start(vf, e);
+		rc = port_bring_up(vf, cfg->mac, e);
 	if (rc)
 		vf_detach(vf);
 	return rc;

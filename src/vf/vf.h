@@ -13,6 +13,17 @@
 
 struct rte_mempool;
 
+/** Receive interrupts of a port. All zero: it has none. */
+struct vf_interrupts {
+	bool there;
+	/** Readable when a frame has come. The driver's; another one after each start. */
+	int fd;
+	/** It counts interrupts, and is to be read; else it is readable while frames wait. */
+	bool eventfd;
+	/** They cannot be switched. */
+	bool always_on;
+};
+
 /** An attached, started port with one receive and one transmit queue. */
 struct vf {
 	bool attached;
@@ -25,6 +36,7 @@ struct vf {
 	bool allmulticast;
 	char driver[64];
 	struct vf_facts facts;
+	struct vf_interrupts interrupts;
 	/** Host buffers of both queues; the port's. */
 	struct rte_mempool *pool;
 };
@@ -52,6 +64,16 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e);
 void vf_detach(struct vf *vf);
 /** True when the link is up. Never waits. */
 bool vf_link_up(const struct vf *vf);
+/** False for a driver that is known to have no receive interrupts. */
+bool vf_interrupts_wanted(const char *driver);
+/** Look what receive interrupts the port has, now that it has started. Fills vf->interrupts. */
+void vf_interrupts_find(struct vf *vf);
+/**
+ * Switch the receive interrupt on, which is there, or off. A frame that came before may raise none.
+ * Thread: the worker. Returns 0 or -errno.
+ */
+int vf_interrupt_enable(const struct vf *vf);
+void vf_interrupt_disable(const struct vf *vf);
 /** Read the port's counters. */
 void vf_stats(const struct vf *vf, struct vf_stats *out);
 

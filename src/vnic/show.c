@@ -7,6 +7,7 @@
 /** What is copied while the worker stands still, and printed once it goes on. */
 struct ring_facts {
 	bool bound, running, broken, logging;
+	enum path_wake wake;
 	uint16_t size, next;
 	uint64_t calls;
 };
@@ -19,6 +20,7 @@ static struct ring_facts ring_facts(struct vnic *v, int i)
 				    .running = v->running[i],
 				    .broken = r->broken,
 				    .logging = r->log,
+				    .wake = path_wake(v->path, i),
 				    .size = r->cfg.size,
 				    .next = r->next_avail,
 				    .calls = r->calls };
@@ -26,16 +28,24 @@ static struct ring_facts ring_facts(struct vnic *v, int i)
 
 static void show_ring(const struct ring_facts *r, int i, FILE *to)
 {
+	static const char *const wake[] = {
+		[PATH_WAKE_NONE] = "",
+		[PATH_WAKE_POLL] = ", always polled",
+		[PATH_WAKE_TIMER] = ", wakes by timer",
+		[PATH_WAKE_KICK] = ", wakes by kick",
+		[PATH_WAKE_INTERRUPT] = ", wakes by port interrupt",
+	};
+
 	fprintf(to, "  virtqueue %d (%s): ", i, i == PATH_RX ? "receive" : "transmit");
 	if (!r->bound) {
 		fprintf(to, "stopped\n");
 		return;
 	}
-	fprintf(to, "%s, size %u, next %u, calls %" PRIu64 "%s\n",
+	fprintf(to, "%s, size %u, next %u, calls %" PRIu64 "%s%s\n",
 		r->broken  ? "broken" :
 		r->running ? "running" :
 			     "waits for the dirty log",
-		r->size, r->next, r->calls, r->logging ? ", logging" : "");
+		r->size, r->next, r->calls, wake[r->wake], r->logging ? ", logging" : "");
 }
 
 static void show_rings(struct vnic *v, FILE *to)

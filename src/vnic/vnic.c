@@ -85,6 +85,7 @@ static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct
 	v->reported[i] = v->reported[i] && again;
 	path_enable(v->path, i, vr->enabled);
 	path_activate(v->path, i, !waits && !(r->broken && i == PATH_TX));
+	path_set_kick(v->path, i, vr->kick_fd);
 	if (waits) {
 		v->running[i] = false;
 		return 0;
@@ -240,6 +241,7 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	if (!rc)
 		rc = path_new(&v->vf, &v->path, e);
 	if (!rc) {
+		path_set_nap_max(v->path, cfg->idle_us * 1000ull);
 		rc = announce_init(v);
 		if (!rc)
 			rc = watch_init(v);

@@ -22,6 +22,8 @@ struct vnic_config {
 	const char *device;
 	/** NULL: the port's own. */
 	const uint8_t *mac;
+	/** Longest sleep where nothing can wake the worker; 0: it never sleeps. */
+	unsigned int idle_us;
 	/** The first start is a VM's arrival: announce it. */
 	bool incoming;
 };

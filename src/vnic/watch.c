@@ -87,7 +87,7 @@ static bool was_kicked(const struct vhost_vring *v)
 
 static bool memory_unseen(struct vnic *v, const struct vhost_state *s)
 {
-	bool unseen;
+	bool unseen, kicked;
 
 	if (!s->mem)
 		return s->features_set;
@@ -95,11 +95,12 @@ static bool memory_unseen(struct vnic *v, const struct vhost_state *s)
 		return false;
 	path_pause(v->path);
 	unseen = nothing_posted(path_ring(v->path, PATH_RX));
+	kicked = path_kicked(v->path, PATH_RX);
 	path_resume(v->path);
 	/* Once is enough: memory that was seen stays seen. */
 	if (!unseen)
 		loop_timer_set(v->loop, v->progress_timer, 0, 0);
-	return unseen && was_kicked(&s->vring[PATH_RX]);
+	return unseen && (kicked || was_kicked(&s->vring[PATH_RX]));
 }
 
 static void progress_due(void *arg, int fd, uint32_t events)

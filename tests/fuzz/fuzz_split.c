@@ -289,6 +289,22 @@ static void suppress(bool on)
 	everything_is_as_expected();
 }
 
+/* Spec: 2.7.10: the wish is in the flags, or in the event index behind the entries. */
+static void ask_kick(void)
+{
+	uint16_t flags = 0, seen = (uint16_t)(oracle.next + oracle.outstanding), idx;
+	uint32_t offset = cfg.event_idx ? 4 + 8 * oracle.size : 0;
+	const uint16_t *wish = cfg.event_idx ? &seen : &flags;
+	bool quiet;
+
+	if (memcmp(now.bytes + oracle.used + offset, wish, 2) != 0)
+		expect_used(offset, wish, 2);
+	quiet = ring_ask_kick(&ring);
+	memcpy(&idx, now.bytes + oracle.avail + 2, 2);
+	REQUIRE(quiet == (idx == seen));
+	everything_is_as_expected();
+}
+
 static void take(struct fuzz_input *in)
 {
 	int rc = oracle_pop(&oracle, &now, &runs);
@@ -330,6 +346,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			store_descriptor(&in, TABLES + 16 * fuzz_below(&in, 24));
 		else if (fuzz_below(&in, 2))
 			REQUIRE(ring_available(&ring) == oracle_available(&oracle, &now));
+		else if (fuzz_below(&in, 2))
+			ask_kick();
 		else
 			suppress(fuzz_below(&in, 2));
 	}

@@ -2,6 +2,7 @@
 #include "sim_port.h"
 
 #include <pthread.h>
+#include <sys/eventfd.h>
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -120,6 +121,44 @@ static uint16_t port_tx(void *queue, struct rte_mbuf **m, uint16_t n)
 	return queue_put(&p->tx, m, n, atomic_load(&p->tx_room));
 }
 
+/* The port that DPDK's calls for interrupts mean; the linker's --wrap sends them here. */
+static struct sim_port *wrapped;
+
+int __wrap_rte_eth_dev_rx_intr_enable(uint16_t port, uint16_t queue);
+int __wrap_rte_eth_dev_rx_intr_disable(uint16_t port, uint16_t queue);
+
+int __wrap_rte_eth_dev_rx_intr_enable(uint16_t port, uint16_t queue)
+{
+	atomic_store(&wrapped->intr_on, true);
+	return 0;
+}
+
+int __wrap_rte_eth_dev_rx_intr_disable(uint16_t port, uint16_t queue)
+{
+	atomic_store(&wrapped->intr_on, false);
+	return 0;
+}
+
+static void interrupt_raise(struct sim_port *p)
+{
+	uint64_t one = 1;
+
+	/* Between the frame's store and the look at the switch; the worker does the two in the other order. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (p->intr_fd < 0 || !atomic_load(&p->intr_on) || atomic_load(&p->intr_lost))
+		return;
+	assert_int_equal(write(p->intr_fd, &one, sizeof(one)), sizeof(one));
+}
+
+void sim_port_interrupts(struct sim_port *p)
+{
+	wrapped = p;
+	p->intr_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_true(p->intr_fd >= 0);
+	p->vf.interrupts =
+		(struct vf_interrupts){ .there = true, .fd = p->intr_fd, .eventfd = true };
+}
+
 void sim_port_dpdk(void)
 {
 	/* More than can be free: it takes ordinary pages whatever the machine has reserved. */
@@ -137,6 +176,7 @@ void sim_port_new(struct sim_port *p)
 
 	memset(p, 0, sizeof(*p));
 	atomic_store(&p->tx_room, SIM_PORT_QUEUE);
+	p->intr_fd = -1;
 	p->vf = (struct vf){ .attached = true,
 			     .port = PORT,
 			     .rx_depth = 64,
@@ -164,6 +204,8 @@ void sim_port_free(struct sim_port *p)
 		rte_pktmbuf_free(m);
 	assert_int_equal(sim_port_free_mbufs(p), SIM_PORT_MBUFS);
 	rte_mempool_free(p->vf.pool);
+	if (p->intr_fd >= 0)
+		close(p->intr_fd);
 }
 
 bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32_t segment)
@@ -187,8 +229,10 @@ bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32
 			assert_int_equal(rte_pktmbuf_chain(first, m), 0);
 		done += n;
 	}
-	if (queue_put(&p->rx, &first, 1, SIM_PORT_QUEUE) == 1)
+	if (queue_put(&p->rx, &first, 1, SIM_PORT_QUEUE) == 1) {
+		interrupt_raise(p);
 		return true;
+	}
 	rte_pktmbuf_free(first);
 	return false;
 }

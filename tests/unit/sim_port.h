@@ -32,11 +32,16 @@ struct sim_port {
 	atomic_uint tx_room;
 	/** Burst calls so far. */
 	atomic_ulong bursts;
+	/** The receive interrupt: its eventfd (-1: the port has none), switched on, and never signalled. */
+	int intr_fd;
+	atomic_bool intr_on, intr_lost;
 };
 
 /** Start DPDK without huge pages. Once a process; ends the test on failure. */
 void sim_port_dpdk(void);
 void sim_port_new(struct sim_port *p);
+/** Give the port a receive interrupt: a frame raises it only while it is switched on. */
+void sim_port_interrupts(struct sim_port *p);
 /** Frees queued frames; fails when a buffer was leaked. */
 void sim_port_free(struct sim_port *p);
 /** A frame arrives, in buffers of @p segment bytes (0: one). False when no buffer or no room is left. */

@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#define ARGS_MAX 16
+#define ARGS_MAX 24
 
 /* The options of the last command line: its strings live until the next one. */
 static struct options last;
@@ -44,6 +44,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(o.fd, -1);
 	assert_int_equal(o.log_level, LOG_NOTICE);
 	assert_true(o.memory_mib >= 16);
+	assert_int_equal(o.idle_us, 1000);
 	assert_false(o.group_given || o.has_mac || o.incoming || o.cpus);
 }
 
@@ -55,7 +56,8 @@ static void every_option_is_taken(void **state)
 
 	assert_ok(parse(ARGS("--name=a.b-c_9", "--device", "0000:01:10.0,x=1", "--socket-path",
 			     "/tmp/s", "--mac", "52:54:00:ab:CD:ef", "--group", "users", "--memory",
-			     "128", "--cpus", "2-3", "--incoming", "--log-level", "debug"),
+			     "128", "--cpus", "2-3", "--idle-us", "0", "--incoming", "--log-level",
+			     "debug"),
 			&o, &e),
 		  e);
 	assert_string_equal(o.name, "a.b-c_9");
@@ -66,6 +68,7 @@ static void every_option_is_taken(void **state)
 	assert_string_equal(o.group, "users");
 	assert_true(o.group_given);
 	assert_int_equal(o.memory_mib, 128);
+	assert_int_equal(o.idle_us, 0);
 	assert_string_equal(o.cpus, "2-3");
 	assert_true(o.incoming);
 	assert_int_equal(o.log_level, LOG_DEBUG);
@@ -113,6 +116,8 @@ static const struct bad bad_lines[] = {
 	{ { GOOD, "--fd", "-1" }, "--fd '-1'" },
 	{ { GOOD, "--fd", "99999999999999999999" }, "--fd" },
 	{ { GOOD, "--memory", "15" }, "from 16 to" },
+	{ { GOOD, "--idle-us", "100001" }, "--idle-us '100001': give a number from 0 to 100000" },
+	{ { GOOD, "--idle-us", "-1" }, "--idle-us '-1'" },
 	{ { GOOD, "--memory", "65537" }, "from 16 to" },
 	{ { GOOD, "--memory", "64M" }, "--memory '64M'" },
 	{ { GOOD, "--memory", " 64" }, "--memory ' 64'" },
@@ -210,7 +215,7 @@ static void file_gives_every_key(void **state)
 	const char *path =
 		config("# a comment\n; another\n\n[vnic]\n name = vm2 \ndevice=net_tap0,iface=t\n"
 		       "\tsocket-path = /run/x\nmac = 02:00:00:00:00:07\ngroup = g\n"
-		       "memory = 256\ncpus = 1\nincoming = yes\nlog-level = info\n");
+		       "memory = 256\ncpus = 1\nidle-us = 50\nincoming = yes\nlog-level = info\n");
 	struct options o;
 	struct err e;
 
@@ -221,6 +226,7 @@ static void file_gives_every_key(void **state)
 	assert_int_equal(o.mac[5], 7);
 	assert_string_equal(o.group, "g");
 	assert_int_equal(o.memory_mib, 256);
+	assert_int_equal(o.idle_us, 50);
 	assert_string_equal(o.cpus, "1");
 	assert_true(o.incoming);
 	assert_int_equal(o.log_level, LOG_INFO);
@@ -306,7 +312,7 @@ static void help_names_every_option(void **state)
 					     "fd",	 "mac",	      "group",
 					     "config",	 "memory",    "cpus",
 					     "incoming", "log-level", "print-capabilities",
-					     "version",	 "help" };
+					     "version",	 "idle-us",   "help" };
 	char text[8192] = "", want[64];
 	FILE *f = fmemopen(text, sizeof(text), "w");
 

@@ -252,6 +252,49 @@ static void kicks_are_suppressed_and_logged(void **state)
 	sim_log_free(&l);
 }
 
+/* With either way of asking: the wish stands where the guest looks, is logged, and a late entry is noticed. */
+static void kick_is_asked_for_and_logged(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_log l;
+
+	sim_log_new(&l, 1024);
+	f->ring.cfg.log_used = true;
+	f->ring.cfg.used_log.v = 77 * 4096;
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		uint16_t *event;
+
+		f->ring.cfg.event_idx = event_idx;
+		sim_ring_start_at(&f->ring, 0xfffe);
+		sim_ring_bind(&f->ring, &f->r, l.log, 0xfffe);
+		event = sim_at(&f->guest, f->ring.used + 4 + 8ull * f->ring.size);
+		ring_suppress_kicks(&f->r, true);
+		*event = 0;
+		sim_log_clear(&l);
+		assert_true(ring_ask_kick(&f->r));
+		assert_int_equal(*event, event_idx ? 0xfffe : 0);
+		assert_int_equal(sim_used_flags(&f->ring), 0);
+		assert_int_equal(sim_log_count(&l), 1);
+		assert_true(sim_logged(&l, 77));
+		/* Nothing changes: nothing is stored. */
+		sim_log_clear(&l);
+		assert_true(ring_ask_kick(&f->r));
+		assert_int_equal(sim_log_count(&l), 0);
+		/* An entry that nobody has looked at. */
+		sim_offer(&f->ring, 0);
+		assert_false(ring_ask_kick(&f->r));
+		assert_int_equal(ring_available(&f->r), 1);
+		assert_true(ring_ask_kick(&f->r));
+		assert_int_equal(*event, event_idx ? 0xffff : 0);
+		/* An index that breaks the ring is news too, and for ring_available() to judge. */
+		sim_set_avail_idx(&f->ring, 0x4000);
+		assert_false(ring_ask_kick(&f->r));
+		assert_int_equal(f->r.broken, 0);
+		assert_int_equal(ring_available(&f->r), -EPROTO);
+	}
+	sim_log_free(&l);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -266,6 +309,7 @@ int main(void)
 		T(fresh_start_reads_the_used_index),
 		T(fresh_start_mends_a_broken_ring),
 		T(kicks_are_suppressed_and_logged),
+		T(kick_is_asked_for_and_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
