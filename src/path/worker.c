@@ -24,12 +24,15 @@
 #include <rte_mbuf.h>
 
 #include "base/clock.h"
+#include "base/unblock.h"
 #include "guest/fault.h"
 #include "path/internal.h"
 
 #define SPIN_NS 50000
 #define SLEEP_MIN_NS 20000
 #define SLEEP_MAX_NS 100000
+/* How long a pause waits before it takes the worker to hang. */
+#define PATIENCE_NS 50000000
 
 static void pause_here(struct path *p)
 {
@@ -83,6 +86,7 @@ static int worker_main(void *arg)
 	struct path *p = arg;
 	uint64_t idle_since = 0, nap = SLEEP_MIN_NS;
 
+	atomic_store(&p->thread, gettid());
 	prctl(PR_SET_NAME, "godwit-path");
 	prctl(PR_SET_TIMERSLACK, 1000);
 	while (!p->quit) {
@@ -115,15 +119,22 @@ static int worker_main(void *arg)
 int path_new(struct vf *vf, struct path **out, struct err *e)
 {
 	struct path *p = calloc(1, sizeof(*p));
+	pthread_condattr_t monotonic;
+	int rc = unblock_init();
 
-	if (!p)
-		return err_set(e, -ENOMEM, "no memory for the data path");
+	if (!p || rc) {
+		free(p);
+		return err_set(e, rc ? rc : -ENOMEM, "no memory for the data path");
+	}
 	p->vf = vf;
 	p->header_bytes = 12;
 	p->paused = true;
 	atomic_init(&p->want_pause, true);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->lcore = rte_get_next_lcore(-1, 1, 0);
@@ -160,6 +171,34 @@ void path_free(struct path *p)
 	free(p);
 }
 
+/* A worker that does not answer hangs in a notification, which is then broken. */
+static void wait_patiently(struct path *p)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += PATIENCE_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT)
+		unblock_thread(atomic_load(&p->thread));
+}
+
+bool path_unhang(struct path *p)
+{
+	bool hangs = false;
+
+	for (int d = 0; d < PATH_DIRECTIONS; d++) {
+		uint32_t now = __atomic_load_n(&p->ring[d].calling, __ATOMIC_RELAXED);
+
+		hangs = hangs || (now % 2 && now == p->hung[d]);
+		p->hung[d] = now;
+	}
+	if (hangs)
+		unblock_thread(atomic_load(&p->thread));
+	return hangs;
+}
+
 void path_pause(struct path *p)
 {
 	uint64_t one = 1;
@@ -170,12 +209,15 @@ void path_pause(struct path *p)
 	if (write(p->wake_fd, &one, sizeof(one)) < 0)
 		atomic_store(&p->want_pause, true);
 	while (!p->paused)
-		pthread_cond_wait(&p->changed, &p->lock);
+		wait_patiently(p);
 	pthread_mutex_unlock(&p->lock);
+	/* Notifications are the only thing that could hold up control until it resumes the worker. */
+	unblock_begin();
 }
 
 void path_resume(struct path *p)
 {
+	unblock_end();
 	if (!p->active[PATH_RX] && !p->active[PATH_TX])
 		return;
 	pthread_mutex_lock(&p->lock);
