@@ -41,6 +41,7 @@ class FrontEnd:
         self.log = None
         self.log_addr = [q.used for q in self.queues]
         self.conn = m.Connection(path, sock)
+        self.shared = []
         self._partial = []
         self._tx_slots = []
 
@@ -97,8 +98,11 @@ class FrontEnd:
 
     def set_mem_table(self):
         if self.protocol & m.PF_CONFIGURE_MEM_SLOTS:
+            # As QEMU: what is there is not sent again.
             for r in self.memory.regions:
-                self.sync(m.ADD_MEM_REG, m.mem_reg(r.entry()), [r.fd])
+                if r not in self.shared:
+                    self.sync(m.ADD_MEM_REG, m.mem_reg(r.entry()), [r.fd])
+                    self.shared.append(r)
             return
         payload, fds = m.mem_table(self.memory.table()), self.memory.fds()
         if self.reply_ack:
