@@ -38,7 +38,7 @@ def test_half_a_message(daemon, running, wire, piece):
     checks.both_ways(fe, wire)
 
 
-def test_byte_by_byte(daemon, running, wire):
+def test_header_byte_by_byte_under_traffic(running, wire):
     """A message in single bytes with pauses: frames go on meanwhile, and it is answered."""
     for byte in m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0):
         running.conn.send_raw(bytes([byte]))
@@ -101,6 +101,57 @@ def test_many_half_connections(daemon, running, wire):
         s.close()
     checks.both_ways(running, wire)
     assert len(daemon.fds()) == before
+
+
+@pytest.mark.parametrize("cut", [1, 4, 11, 12, 13, 19])
+@pytest.mark.parametrize("with_fd", [False, True])
+def test_half_a_message_then_hang_up(daemon, wire, quiet, cut, with_fd):
+    for _ in range(5):
+        fe = checks.connect(daemon.socket)
+        whole = m.HEADER.pack(m.SET_VRING_CALL, m.VERSION, 8) + m.U64.pack(0)
+        fe.conn.send_raw(whole[:cut], [fe.kick[0]] * with_fd)
+        fe.close()
+    checks.still_serves(daemon, wire)
+    daemon.holds_nothing()
+
+
+def test_hang_up_without_reading_replies(daemon, wire, quiet):
+    for _ in range(20):
+        fe = checks.connect(daemon.socket)
+        fe.conn.send_raw(m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0) * 50)
+        fe.close()
+    checks.still_serves(daemon, wire)
+
+
+def test_byte_by_byte(daemon, wire, quiet):
+    """A stream may arrive in any pieces; descriptors come with the first byte."""
+    with checks.connect(daemon.socket) as fe:
+        send_whole = fe.conn.send_raw
+
+        def one_by_one(data, fds=()):
+            send_whole(data[:1], fds)
+            for i in range(1, len(data)):
+                send_whole(data[i : i + 1])
+
+        fe.conn.send_raw = one_by_one
+        fe.start()
+        fe.conn.send_raw = send_whole
+        checks.both_ways(fe, wire)
+        fe.stop()
+
+
+def test_junk(daemon, wire, quiet):
+    """Bytes that are no protocol at all."""
+    for seed in range(30):
+        conn = checks.connect(daemon.socket)
+        try:
+            conn.conn.send_raw(m.random_bytes(seed, 300))
+            conn.conn.sock.shutdown(socket.SHUT_WR)
+            conn.conn.wait_closed()
+        except (m.Closed, OSError):
+            pass
+        conn.close()
+    checks.still_serves(daemon, wire)
 
 
 # --- eventfds that the front-end makes block --------------------------------------------
