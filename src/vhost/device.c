@@ -59,6 +59,10 @@ static int inflight_check(const struct vhost_session *s, struct err *e)
 {
 	const struct vhost_inflight *f = &s->payload.inflight;
 
+	/* The fields, or QEMU's structure of them with its padding. */
+	if (s->header.size != VHOST_INFLIGHT_BYTES && s->header.size != sizeof(*f))
+		return err_set(e, -EPROTO, "has %" PRIu32 " bytes, %u or %zu are right",
+			       s->header.size, VHOST_INFLIGHT_BYTES, sizeof(*f));
 	if (f->num_queues == 0 || f->num_queues > VHOST_VRINGS)
 		return err_set(e, -EINVAL, "%u virtqueues, 1 to %d are possible", f->num_queues,
 			       VHOST_VRINGS);
@@ -85,7 +89,7 @@ int vhost_get_inflight_fd(struct vhost_session *s, struct err *e)
 		(struct vhost_inflight){ .mmap_size = inflight_bytes(f->num_queues, f->queue_size),
 					 .num_queues = f->num_queues,
 					 .queue_size = f->queue_size };
-	/* With or without the compiler's padding, as it was asked. */
+	/* As long as the question. */
 	s->reply_bytes = s->header.size;
 	return 0;
 }
