@@ -107,10 +107,12 @@ def test_as_many_regions_as_there_are_slots(fe, wire, daemon):
         region.close()
 
 
-def test_region_with_a_running_ring_stays(fe, wire):
+def test_region_with_a_running_ring_stays(fe, daemon):
     """Removing it is refused before anything is unmapped."""
     region = next(r for r in fe.memory.regions if r.gpa <= fe.rx.desc < r.gpa + r.size)
+    before = daemon.log().count("runs in the region")
     refused(fe, m.REM_MEM_REG, m.mem_reg(region.entry()))
+    assert daemon.log().count("runs in the region") == before + 1
 
 
 def test_region_goes_once_its_rings_stopped(fe, wire):
