@@ -100,7 +100,7 @@ def test_many_half_connections(daemon, running, wire):
         assert s.recv(1) == b""
         s.close()
     checks.both_ways(running, wire)
-    assert len(daemon.fds()) == before
+    assert len(daemon.fds()) <= before
 
 
 @pytest.mark.parametrize("cut", [1, 4, 11, 12, 13, 19])
