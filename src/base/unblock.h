@@ -20,7 +20,7 @@ int unblock_init(void);
 
 /**
  * From now on the calling thread blocks in no system call for longer than 100 ms at a time, until
- * unblock_end(). Thread: control.
+ * unblock_end(). Around the one write only: other system calls may not be made for it. Thread: control.
  */
 void unblock_begin(void);
 void unblock_end(void);

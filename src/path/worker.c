@@ -171,7 +171,17 @@ void path_free(struct path *p)
 	free(p);
 }
 
-/* A worker that does not answer hangs in a notification, which is then broken. */
+/* Nothing else of the worker's is broken: a driver's system calls are not made for it. */
+static bool is_calling(const struct path *p)
+{
+	bool yes = false;
+
+	for (int d = 0; d < PATH_DIRECTIONS; d++)
+		yes = yes || __atomic_load_n(&p->ring[d].calling, __ATOMIC_RELAXED) % 2;
+	return yes;
+}
+
+/* A worker that does not answer may hang in a notification, which is then broken. */
 static void wait_patiently(struct path *p)
 {
 	struct timespec until;
@@ -180,7 +190,7 @@ static void wait_patiently(struct path *p)
 	until.tv_nsec += PATIENCE_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT)
+	if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT && is_calling(p))
 		unblock_thread(atomic_load(&p->thread));
 }
 
@@ -211,13 +221,10 @@ void path_pause(struct path *p)
 	while (!p->paused)
 		wait_patiently(p);
 	pthread_mutex_unlock(&p->lock);
-	/* Notifications are the only thing that could hold up control until it resumes the worker. */
-	unblock_begin();
 }
 
 void path_resume(struct path *p)
 {
-	unblock_end();
 	if (!p->active[PATH_RX] && !p->active[PATH_TX])
 		return;
 	pthread_mutex_lock(&p->lock);

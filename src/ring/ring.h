@@ -86,7 +86,7 @@ struct ring {
 	int broken;
 	/** Statistics: notifications sent to the guest. */
 	uint64_t calls;
-	/** Odd while a notification is being sent: that may block, see ring_call(). Any thread reads. */
+	/** Odd while a notification is being sent, which may block. Any thread reads. */
 	uint32_t calling;
 	/** Chains taken so far, and the one used last, for the in-flight record. */
 	uint64_t inflight_counter;
@@ -138,18 +138,18 @@ void ring_unpop(struct ring *r, uint16_t n);
  * Spec:                 virtio 1.2, 2.7.8
  */
 void ring_push(struct ring *r, uint16_t head, uint32_t written_bytes);
-/** Show all pushed chains to the guest, and notify it when it asked for that. */
+/**
+ * Show all pushed chains to the guest, and notify it when it asked for that. The notification blocks
+ * for as long as the front-end wants, which can make its eventfd blocking and full at any time: r->calling
+ * tells, and unblock_thread() breaks it.
+ */
 void ring_publish(struct ring *r);
 /**
  * Show what is pushed, and close the in-flight record: the ring ends in order, and its owner tells
- * the front-end where. The memory is still mapped.
+ * the front-end where. The memory is still mapped. Thread: control.
  */
 void ring_finish(struct ring *r);
-/**
- * Notify the guest whether it asked or not: after a start, a call may have been lost.
- * It blocks for as long as the front-end wants it to, which can make its eventfd blocking and full at
- * any time: a signal breaks it (base/unblock.h).
- */
+/** Notify the guest whether it asked or not: after a start, a call may have been lost. Thread: control. */
 void ring_call(struct ring *r);
 
 /** Step over @p len bytes, or to the chain's end. */

@@ -29,6 +29,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/unblock.h"
 #include "ring/inflight.h"
 #include "ring/ring.h"
 
@@ -267,6 +268,29 @@ void ring_push(struct ring *r, uint16_t head, uint32_t written_bytes)
 	r->next_used++;
 }
 
+static void calling(struct ring *r)
+{
+	__atomic_store_n(&r->calling, r->calling + 1, __ATOMIC_RELAXED);
+}
+
+static void call_send(struct ring *r)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (r->cfg.call_fd < 0)
+		return;
+	calling(r);
+	n = write(r->cfg.call_fd, &one, sizeof(one));
+	calling(r);
+	/* A full eventfd counter (EAGAIN) is a notification that is already pending. */
+	if (n == sizeof(one))
+		r->calls++;
+	/* It blocked until somebody broke it: the front-end had made it blocking, which we undo. */
+	else if (errno == EINTR)
+		fcntl(r->cfg.call_fd, F_SETFL, fcntl(r->cfg.call_fd, F_GETFL) | O_NONBLOCK);
+}
+
 static bool call_wanted(const struct ring *r, uint16_t old)
 {
 	if (r->cfg.event_idx)
@@ -287,34 +311,20 @@ void ring_publish(struct ring *r)
 	r->published_used = r->next_used;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (call_wanted(r, old))
-		ring_call(r);
-}
-
-void ring_finish(struct ring *r)
-{
-	ring_publish(r);
-	inflight_stop(r);
-}
-
-static void calling(struct ring *r)
-{
-	__atomic_store_n(&r->calling, r->calling + 1, __ATOMIC_RELAXED);
+		call_send(r);
 }
 
 void ring_call(struct ring *r)
 {
-	uint64_t one = 1;
-	ssize_t n;
+	unblock_begin();
+	call_send(r);
+	unblock_end();
+}
 
-	if (r->cfg.call_fd < 0)
-		return;
-	calling(r);
-	n = write(r->cfg.call_fd, &one, sizeof(one));
-	calling(r);
-	/* A full eventfd counter (EAGAIN) is a notification that is already pending. */
-	if (n == sizeof(one))
-		r->calls++;
-	/* It blocked until somebody broke it: the front-end had made it blocking, which we undo. */
-	else if (errno == EINTR)
-		fcntl(r->cfg.call_fd, F_SETFL, fcntl(r->cfg.call_fd, F_GETFL) | O_NONBLOCK);
+void ring_finish(struct ring *r)
+{
+	unblock_begin();
+	ring_publish(r);
+	unblock_end();
+	inflight_stop(r);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/unblock.h"
 #include "vnic/internal.h"
 
 #define PROGRESS_AFTER_NS 3000000000u
@@ -20,8 +21,10 @@ static void error_signal(const struct vhost_vring *v)
 {
 	uint64_t one = 1;
 
+	unblock_begin();
 	if (v->err_fd >= 0 && write(v->err_fd, &one, sizeof(one)) < 0)
 		log_debug("an error descriptor cannot be signalled");
+	unblock_end();
 }
 
 /*
