@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "daemon/connector.h"
 #include "daemon/options.h"
 #include "daemon/socket.h"
 #include "guest/fault.h"
@@ -27,6 +28,8 @@ struct daemon {
 	struct options o;
 	struct loop *loop;
 	struct listener listener;
+	/** --client: in place of the listener. */
+	struct connector connector;
 	struct vnic *vnic;
 	bool eal;
 	/** --fd gave a connection, not a listening socket. */
@@ -97,6 +100,8 @@ static int serve_start(struct daemon *d, struct err *e)
 {
 	int rc;
 
+	if (d->o.client)
+		return connector_start(&d->connector, d->loop, d->vnic, d->o.socket_path, e);
 	if (d->connected) {
 		int fd = d->listener.fd;
 
@@ -140,7 +145,7 @@ static int daemon_start(struct daemon *d, struct err *e)
 	if (rc)
 		return err_set(e, rc, "the process cannot be set up: %s", strerror(-rc));
 	/* The socket before DPDK: it is what a second process of the same name fails at, at once. */
-	if (o->fd < 0)
+	if (o->fd < 0 && !o->client)
 		rc = listener_open(&d->listener, o->socket_path, o->group, o->group_given, e);
 	if (rc)
 		return rc;
@@ -161,6 +166,7 @@ static int daemon_start(struct daemon *d, struct err *e)
 
 static void daemon_stop(struct daemon *d)
 {
+	connector_stop(&d->connector);
 	vnic_free(d->vnic);
 	if (d->eal)
 		eal_stop();

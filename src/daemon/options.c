@@ -131,16 +131,26 @@ static int set_log_level(struct options *o, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_incoming(struct options *o, const char *value, struct err *e)
+static int set_switch(bool *slot, const char *value, const char *key, struct err *e)
 {
 	if (!value || strcmp(value, "yes") == 0 || strcmp(value, "true") == 0 ||
 	    strcmp(value, "1") == 0)
-		o->incoming = true;
+		*slot = true;
 	else if (strcmp(value, "no") == 0 || strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-		o->incoming = false;
+		*slot = false;
 	else
-		return err_set(e, -EINVAL, "incoming = '%s': give yes or no", value);
+		return err_set(e, -EINVAL, "%s = '%s': give yes or no", key, value);
 	return 0;
+}
+
+static int set_incoming(struct options *o, const char *value, struct err *e)
+{
+	return set_switch(&o->incoming, value, "incoming", e);
+}
+
+static int set_client(struct options *o, const char *value, struct err *e)
+{
+	return set_switch(&o->client, value, "client", e);
 }
 
 static int set_capabilities(struct options *o, const char *value, struct err *e)
@@ -174,6 +184,8 @@ static const struct option_row {
 	{ "device", "DEVARGS", true, set_device, "PCI address of a VF, or a DPDK vdev (required)" },
 	{ "socket-path", "PATH", true, set_socket_path,
 	  "listen there (default /run/godwit/NAME/vhost.sock)" },
+	{ "client", NULL, true, set_client,
+	  "connect to that socket, where the front-end listens, and again after each end" },
 	{ "fd", "FD", false, set_fd, "use this open socket instead: connected, or listening" },
 	{ "mac", "MAC", true, set_mac, "the guest's MAC address, given to the device" },
 	{ "group", "GROUP", true, set_group, "group of the socket (default kvm)" },
@@ -322,6 +334,8 @@ static int defaults(struct options *o, struct err *e)
 		return err_set(e, -ENOMEM, "no memory");
 	if (o->fd >= 0 && o->socket_path)
 		return err_set(e, -EINVAL, "--fd and --socket-path exclude each other");
+	if (o->fd >= 0 && o->client)
+		return err_set(e, -EINVAL, "--fd and --client exclude each other");
 	if (o->fd >= 0 || o->socket_path)
 		return 0;
 	if (asprintf(&path, "/run/godwit/%s/vhost.sock", o->name) < 0)

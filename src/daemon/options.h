@@ -17,8 +17,10 @@ struct options {
 	char *name;
 	char *device;
 	char *socket_path;
-	/** -1: listen on socket_path. */
+	/** -1: listen on socket_path, or connect to it. */
 	int fd;
+	/** Connect. */
+	bool client;
 	bool has_mac;
 	uint8_t mac[6];
 	char *group;

@@ -18,8 +18,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Two memory tables can exist at once while one replaces the other, and one log beside each. */
-#define WATCHES 32
+/*
+ * All memory slots, a table that replaces them, and beside each a dirty log and an in-flight record.
+ */
+#define WATCHES 528
 
 static struct {
 	_Atomic uintptr_t base;

@@ -38,6 +38,12 @@ static int spec_check(const struct guest_region_spec *s, struct err *e)
 	return 0;
 }
 
+static bool specs_overlap(const struct guest_region_spec *a, const struct guest_region_spec *b)
+{
+	return overlap(a->gpa.v, a->size_bytes, b->gpa.v, b->size_bytes) ||
+	       overlap(a->uva.v, a->size_bytes, b->uva.v, b->size_bytes);
+}
+
 static int specs_check(const struct guest_region_spec *spec, unsigned int count, struct err *e)
 {
 	if (count == 0 || count > GUEST_MAX_REGIONS)
@@ -49,10 +55,7 @@ static int specs_check(const struct guest_region_spec *spec, unsigned int count,
 		if (rc)
 			return rc;
 		for (unsigned int j = 0; j < i; j++) {
-			if (overlap(spec[i].gpa.v, spec[i].size_bytes, spec[j].gpa.v,
-				    spec[j].size_bytes) ||
-			    overlap(spec[i].uva.v, spec[i].size_bytes, spec[j].uva.v,
-				    spec[j].size_bytes))
+			if (specs_overlap(&spec[i], &spec[j]))
 				return err_set(e, -EINVAL, "memory regions %u and %u overlap", j,
 					       i);
 		}
@@ -130,15 +133,97 @@ int guest_memory_new(const struct guest_region_spec *spec, const int *fds, unsig
 	return 0;
 }
 
+static void region_unmap(struct guest_region *r)
+{
+	fault_unwatch(r->watch);
+	if (r->map)
+		munmap(r->map, r->map_bytes);
+}
+
+static struct guest_region_spec spec_of(const struct guest_region *r)
+{
+	return (struct guest_region_spec){ .gpa = r->gpa,
+					   .uva = r->uva,
+					   .size_bytes = r->size_bytes };
+}
+
+static int add_check(const struct guest_memory *m, const struct guest_region_spec *spec,
+		     struct err *e)
+{
+	int rc = spec_check(spec, e);
+
+	if (rc)
+		return rc;
+	if (m && m->count == GUEST_MAX_SLOTS)
+		return err_set(e, -ENOSPC, "all %d memory slots are taken", GUEST_MAX_SLOTS);
+	for (unsigned int i = 0; m && i < m->count; i++) {
+		struct guest_region_spec there = spec_of(&m->region[i]);
+
+		if (specs_overlap(spec, &there))
+			return err_set(e, -EINVAL,
+				       "memory region at 0x%" PRIx64
+				       " overlaps the one at 0x%" PRIx64,
+				       spec->gpa.v, there.gpa.v);
+	}
+	return 0;
+}
+
+int guest_memory_add(struct guest_memory **m, const struct guest_region_spec *spec, int fd,
+		     struct err *e)
+{
+	struct guest_region r = { .watch = -1 };
+	unsigned int at;
+	int rc = add_check(*m, spec, e);
+
+	if (!rc)
+		rc = region_map(&r, spec, fd, e);
+	if (!rc && !*m) {
+		*m = calloc(1, sizeof(**m));
+		if (!*m)
+			rc = err_set(e, -ENOMEM, "no memory for the memory table");
+	}
+	if (rc) {
+		region_unmap(&r);
+		return rc;
+	}
+	for (at = (*m)->count++; at && (*m)->region[at - 1].gpa.v > r.gpa.v; at--)
+		(*m)->region[at] = (*m)->region[at - 1];
+	(*m)->region[at] = r;
+	return 0;
+}
+
+int guest_memory_find(const struct guest_memory *m, const struct guest_region_spec *spec)
+{
+	for (unsigned int i = 0; m && i < m->count; i++) {
+		const struct guest_region *r = &m->region[i];
+
+		if (r->gpa.v == spec->gpa.v && r->uva.v == spec->uva.v &&
+		    r->size_bytes == spec->size_bytes)
+			return (int)i;
+	}
+	return -ENOENT;
+}
+
+void guest_memory_remove(struct guest_memory **m, unsigned int index)
+{
+	struct guest_memory *left = *m;
+
+	region_unmap(&left->region[index]);
+	left->count--;
+	memmove(&left->region[index], &left->region[index + 1],
+		(left->count - index) * sizeof(left->region[0]));
+	if (left->count)
+		return;
+	free(left);
+	*m = NULL;
+}
+
 void guest_memory_free(struct guest_memory *m)
 {
 	if (!m)
 		return;
-	for (unsigned int i = 0; i < m->count; i++) {
-		fault_unwatch(m->region[i].watch);
-		if (m->region[i].map)
-			munmap(m->region[i].map, m->region[i].map_bytes);
-	}
+	for (unsigned int i = 0; i < m->count; i++)
+		region_unmap(&m->region[i]);
 	free(m);
 }
 

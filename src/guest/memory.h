@@ -14,6 +14,8 @@
 
 /** As many as a SET_MEM_TABLE message carries. */
 #define GUEST_MAX_REGIONS 8
+/** As many as ADD_MEM_REG can bring together: one more than QEMU's machines have slots for is of no use. */
+#define GUEST_MAX_SLOTS 512
 #define GUEST_PAGE_BYTES 4096u
 
 /**
@@ -37,10 +39,13 @@ struct guest_region {
 	int watch;
 };
 
-/** An immutable set of mapped regions, sorted by guest physical address. */
+/**
+ * Mapped regions, sorted by guest physical address. They change only while no thread uses them, and
+ * what stays is not mapped anew: pointers into it stay good.
+ */
 struct guest_memory {
 	unsigned int count;
-	struct guest_region region[GUEST_MAX_REGIONS];
+	struct guest_region region[GUEST_MAX_SLOTS];
 };
 
 /**
@@ -55,6 +60,26 @@ struct guest_memory {
  */
 int guest_memory_new(const struct guest_region_spec *spec, const int *fds, unsigned int count,
 		     struct guest_memory **out, struct err *e);
+
+/**
+ * Map one region more.
+ * @param m   made when it points to NULL; untouched on failure
+ * @param fd  stays the caller's
+ * @return    0, -ENOSPC (GUEST_MAX_SLOTS are there), or as guest_memory_new()
+ * Thread:    control, with the worker paused.
+ */
+int guest_memory_add(struct guest_memory **m, const struct guest_region_spec *spec, int fd,
+		     struct err *e);
+
+/**
+ * Find the region that has exactly these addresses and this size; fd_offset is not looked at.
+ * @return  its index in @p m, or -ENOENT. NULL is an empty memory.
+ * Spec:    vhost-user, REM_MEM_REG: "identified by its guest address, user address and size"
+ */
+int guest_memory_find(const struct guest_memory *m, const struct guest_region_spec *spec);
+
+/** Unmap region @p index, and only it. Freed and NULL with the last. Thread: control, paused. */
+void guest_memory_remove(struct guest_memory **m, unsigned int index);
 
 /** Unmap. No thread may use the memory any more. NULL is fine. Thread: control. */
 void guest_memory_free(struct guest_memory *m);
@@ -75,17 +100,26 @@ bool guest_memory_lost(const struct guest_memory *m);
  */
 static inline void *guest_at(const struct guest_memory *m, struct gpa gpa, uint64_t *len)
 {
-	for (unsigned int i = 0; i < m->count; i++) {
-		const struct guest_region *r = &m->region[i];
-		uint64_t offset = gpa.v - r->gpa.v;
+	unsigned int low = 0, high = m->count;
+	const struct guest_region *r;
+	uint64_t offset;
 
-		if (gpa.v < r->gpa.v || offset >= r->size_bytes)
-			continue;
-		if (*len > r->size_bytes - offset)
-			*len = r->size_bytes - offset;
-		return r->host + offset;
+	/* The last region that begins at the address or before it. */
+	while (high - low > 1) {
+		unsigned int middle = (low + high) / 2;
+
+		if (m->region[middle].gpa.v <= gpa.v)
+			low = middle;
+		else
+			high = middle;
 	}
-	return NULL;
+	r = &m->region[low];
+	offset = gpa.v - r->gpa.v;
+	if (!m->count || gpa.v < r->gpa.v || offset >= r->size_bytes)
+		return NULL;
+	if (*len > r->size_bytes - offset)
+		*len = r->size_bytes - offset;
+	return r->host + offset;
 }
 
 /**

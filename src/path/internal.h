@@ -80,6 +80,9 @@ struct path {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int wake_fd, event_fd;
+	/* The worker's gettid(), 0 until it runs, and the notifications it was seen to hang in. */
+	atomic_int thread;
+	uint32_t hung[PATH_DIRECTIONS];
 	unsigned int lcore;
 	bool launched;
 };

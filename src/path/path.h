@@ -48,6 +48,11 @@ void path_free(struct path *p);
 void path_pause(struct path *p);
 /** Let the worker go on, when any ring is active; else the path stays paused. */
 void path_resume(struct path *p);
+/**
+ * Break a notification in which the worker hangs since the last call of this: a front-end can make
+ * it block. Call it now and then. Returns true when there was one. Thread: control, not paused.
+ */
+bool path_unhang(struct path *p);
 
 /** The ring of one direction: to be bound, stopped and read while the path is paused. */
 struct ring *path_ring(struct path *p, enum path_direction d);

@@ -4,7 +4,8 @@
  * A frame is copied whole, and its buffers go back at once: so nothing of the guest's is in the
  * port's hands, ever. When
  * the port has no room, the copied frames are held and no more are taken: the guest's own ring is
- * the queue.
+ * the queue. Buffers are shown as used once the port has all their frames: a process that is killed in
+ * between leaves them to its successor, which sends some twice and loses none.
  */
 #include <errno.h>
 #include <string.h>
@@ -102,8 +103,8 @@ unsigned int path_tx_poll(struct path *p)
 		ring_push(r, p->chain.head, 0);
 		done++;
 	}
-	ring_publish(r);
-	path_tx_push(p);
+	if (path_tx_push(p))
+		ring_publish(r);
 	return done;
 }
 

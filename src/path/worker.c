@@ -20,9 +20,13 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
+#include "base/unblock.h"
 #include "guest/fault.h"
 #include "path/internal.h"
 #include "vf/eal.h"
+
+/* How long a pause waits before it takes the worker to hang. */
+#define PATIENCE_NS 50000000
 
 static void pause_here(struct path *p)
 {
@@ -66,6 +70,7 @@ static int worker_main(void *arg)
 {
 	struct path *p = arg;
 
+	atomic_store(&p->thread, gettid());
 	prctl(PR_SET_NAME, "godwit-path");
 	prctl(PR_SET_TIMERSLACK, 1000);
 	eal_signals(true);
@@ -93,16 +98,23 @@ static int worker_main(void *arg)
 int path_new(struct vf *vf, struct path **out, struct err *e)
 {
 	struct path *p = calloc(1, sizeof(*p));
+	pthread_condattr_t monotonic;
+	int rc = unblock_init();
 
-	if (!p)
-		return err_set(e, -ENOMEM, "no memory for the data path");
+	if (!p || rc) {
+		free(p);
+		return err_set(e, rc ? rc : -ENOMEM, "no memory for the data path");
+	}
 	p->vf = vf;
 	p->header_bytes = 12;
 	path_idle_init(p);
 	p->paused = true;
 	atomic_init(&p->want_pause, true);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->changed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->lcore = rte_get_next_lcore(-1, 1, 0);
@@ -139,6 +151,44 @@ void path_free(struct path *p)
 	free(p);
 }
 
+/* Nothing else of the worker's is broken: a driver's system calls are not made for it. */
+static bool is_calling(const struct path *p)
+{
+	bool yes = false;
+
+	for (int d = 0; d < PATH_DIRECTIONS; d++)
+		yes = yes || __atomic_load_n(&p->ring[d].calling, __ATOMIC_RELAXED) % 2;
+	return yes;
+}
+
+/* A worker that does not answer may hang in a notification, which is then broken. */
+static void wait_patiently(struct path *p)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += PATIENCE_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT && is_calling(p))
+		unblock_thread(atomic_load(&p->thread));
+}
+
+bool path_unhang(struct path *p)
+{
+	bool hangs = false;
+
+	for (int d = 0; d < PATH_DIRECTIONS; d++) {
+		uint32_t now = __atomic_load_n(&p->ring[d].calling, __ATOMIC_RELAXED);
+
+		hangs = hangs || (now % 2 && now == p->hung[d]);
+		p->hung[d] = now;
+	}
+	if (hangs)
+		unblock_thread(atomic_load(&p->thread));
+	return hangs;
+}
+
 void path_pause(struct path *p)
 {
 	uint64_t one = 1;
@@ -149,7 +199,7 @@ void path_pause(struct path *p)
 	if (write(p->wake_fd, &one, sizeof(one)) < 0)
 		atomic_store(&p->want_pause, true);
 	while (!p->paused)
-		pthread_cond_wait(&p->changed, &p->lock);
+		wait_patiently(p);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -10,6 +10,7 @@
 
 #include "guest/addr.h"
 #include "guest/dirty.h"
+#include "guest/inflight.h"
 #include "guest/memory.h"
 
 /**
@@ -59,6 +60,8 @@ struct ring_config {
 	bool device_writes;
 	/** Signalled when the guest wants to know; -1: the guest polls. Stays the caller's. */
 	int call_fd;
+	/** The record of buffers in flight, of the ring's size; NULL when none is kept. */
+	struct inflight_queue *inflight;
 };
 
 /**
@@ -83,6 +86,11 @@ struct ring {
 	int broken;
 	/** Statistics: notifications sent to the guest. */
 	uint64_t calls;
+	/** Odd while a notification is being sent, which may block. Any thread reads. */
+	uint32_t calling;
+	/** Chains taken so far, and the one used last, for the in-flight record. */
+	uint64_t inflight_counter;
+	uint16_t inflight_last;
 };
 
 /**
@@ -93,8 +101,9 @@ struct ring {
  * @param mem     stays the caller's and must outlive the ring's use
  * @param log     likewise; NULL when LOG_ALL is off
  * @param resume  true: keep the ring's place; false: start at @p base
- * @param base    next available entry to take
- * @return        0, -EINVAL (size, alignment, address outside memory)
+ * @param base    next available entry to take; not looked at when the in-flight record says that
+ *                the process before us was killed: then it is the used ring's idx
+ * @return        0, -EINVAL (size, alignment, address outside memory, in-flight record)
  * Thread:        control, with the worker paused.
  * Spec:          virtio 1.2, 2.7 (alignment 16, 2, 4)
  */
@@ -137,9 +146,18 @@ void ring_unpop(struct ring *r, uint16_t n);
  * Spec:                 virtio 1.2, 2.7.8
  */
 void ring_push(struct ring *r, uint16_t head, uint32_t written_bytes);
-/** Show all pushed chains to the guest, and notify it when it asked for that. */
+/**
+ * Show all pushed chains to the guest, and notify it when it asked for that. The notification blocks
+ * for as long as the front-end wants, which can make its eventfd blocking and full at any time: r->calling
+ * tells, and unblock_thread() breaks it.
+ */
 void ring_publish(struct ring *r);
-/** Notify the guest whether it asked or not: after a start, a call may have been lost. */
+/**
+ * Show what is pushed, and close the in-flight record: the ring ends in order, and its owner tells
+ * the front-end where. The memory is still mapped. Thread: control.
+ */
+void ring_finish(struct ring *r);
+/** Notify the guest whether it asked or not: after a start, a call may have been lost. Thread: control. */
 void ring_call(struct ring *r);
 
 /** Step over @p len bytes, or to the chain's end. */

@@ -19,14 +19,19 @@
  * Dirty log. A page is marked after it was stored to and before the chain is shown as used, so that
  * a page is either
  * copied again by the front-end or was not yet given to the guest.
+ *
+ * In-flight record. Kept beside each step where the front-end gave one; see ring/inflight.h.
  */
 #include "ring/split.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/unblock.h"
+#include "ring/inflight.h"
 #include "ring/ring.h"
 
 static int config_check(const struct ring_config *cfg, struct err *e)
@@ -72,6 +77,14 @@ int ring_bind(struct ring *r, const struct ring_config *cfg, const struct guest_
 		r->next_used = *(volatile uint16_t *)(r->used + RING_USED_IDX);
 		r->published_used = r->next_used;
 		r->broken = 0;
+		rc = r->cfg.inflight ? inflight_start(r, e) : 0;
+		if (rc < 0)
+			return rc;
+		/* The process before us was killed: what it had not shown as used is still to do. */
+		if (rc > 0) {
+			r->next_avail = r->next_used;
+			r->avail_seen = r->next_used;
+		}
 	}
 	return 0;
 }
@@ -250,13 +263,23 @@ int ring_pop(struct ring *r, struct ring_chain *c)
 	c->len_bytes = 0;
 	if (chain_walk(r, c, c->head))
 		return ring_break(r);
+	if (r->cfg.inflight)
+		inflight_take(r, c->head);
 	r->next_avail++;
 	return 1;
 }
 
 void ring_unpop(struct ring *r, uint16_t n)
 {
-	r->next_avail = (uint16_t)(r->next_avail - n);
+	if (!r->cfg.inflight) {
+		r->next_avail = (uint16_t)(r->next_avail - n);
+		return;
+	}
+	/* The newest first: what stays in flight has no gap, whenever we are killed. */
+	while (n--) {
+		r->next_avail--;
+		inflight_untake(r, r->avail[RING_AVAIL_RING + (r->next_avail & (r->cfg.size - 1))]);
+	}
 }
 
 void ring_push(struct ring *r, uint16_t head, uint32_t written_bytes)
@@ -268,7 +291,32 @@ void ring_push(struct ring *r, uint16_t head, uint32_t written_bytes)
 	elem->id = head;
 	elem->len = written_bytes;
 	used_mark(r, offset, sizeof(*elem));
+	if (r->cfg.inflight)
+		inflight_use(r, head);
 	r->next_used++;
+}
+
+static void calling(struct ring *r)
+{
+	__atomic_store_n(&r->calling, r->calling + 1, __ATOMIC_RELAXED);
+}
+
+static void call_send(struct ring *r)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (r->cfg.call_fd < 0)
+		return;
+	calling(r);
+	n = write(r->cfg.call_fd, &one, sizeof(one));
+	calling(r);
+	/* A full eventfd counter (EAGAIN) is a notification that is already pending. */
+	if (n == sizeof(one))
+		r->calls++;
+	/* It blocked until somebody broke it: the front-end had made it blocking, which we undo. */
+	else if (errno == EINTR)
+		fcntl(r->cfg.call_fd, F_SETFL, fcntl(r->cfg.call_fd, F_GETFL) | O_NONBLOCK);
 }
 
 static bool call_wanted(const struct ring *r, uint16_t old)
@@ -286,19 +334,25 @@ void ring_publish(struct ring *r)
 		return;
 	__atomic_store_n((uint16_t *)(r->used + RING_USED_IDX), r->next_used, __ATOMIC_RELEASE);
 	used_mark(r, RING_USED_IDX, 2);
+	if (r->cfg.inflight)
+		inflight_show(r, (uint16_t)(r->next_used - old), r->next_used);
 	r->published_used = r->next_used;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (call_wanted(r, old))
-		ring_call(r);
+		call_send(r);
 }
 
 void ring_call(struct ring *r)
 {
-	uint64_t one = 1;
+	unblock_begin();
+	call_send(r);
+	unblock_end();
+}
 
-	if (r->cfg.call_fd < 0)
-		return;
-	/* A full eventfd counter (EAGAIN) is a notification that is already pending. */
-	if (write(r->cfg.call_fd, &one, sizeof(one)) == sizeof(one))
-		r->calls++;
+void ring_finish(struct ring *r)
+{
+	unblock_begin();
+	ring_publish(r);
+	unblock_end();
+	inflight_stop(r);
 }

@@ -1,5 +1,5 @@
 /*
- * handlers.c: what each message does to the state. Every handler runs with the rings paused when
+ * handlers.c: the table of messages, and what those about features and rings do to the state. Every handler runs with the rings paused when
  * its rule says
  * "changes", checks before it changes anything, and returns 0 or -errno with a sentence.
  */
@@ -11,7 +11,7 @@
 
 #include "vhost/internal.h"
 
-static int reply_u64(struct vhost_session *s, uint64_t value)
+int vhost_reply_u64(struct vhost_session *s, uint64_t value)
 {
 	s->reply.u64 = value;
 	s->reply_bytes = sizeof(s->reply.u64);
@@ -34,21 +34,9 @@ static void fd_replace(int *slot, int fd)
 	*slot = fd;
 }
 
-static int memory_logged(const struct guest_memory *m, const struct dirty_log *l, struct err *e)
-{
-	for (unsigned int i = 0; m && i < m->count; i++) {
-		if (!dirty_log_covers(l, m->region[i].gpa, m->region[i].size_bytes))
-			return err_set(e, -EINVAL,
-				       "the dirty log of %" PRIu64
-				       " pages is too small for guest memory up to 0x%" PRIx64,
-				       l->pages, m->region[i].gpa.v + m->region[i].size_bytes);
-	}
-	return 0;
-}
-
 static int get_features(struct vhost_session *s, struct err *e)
 {
-	return reply_u64(s, s->offered);
+	return vhost_reply_u64(s, s->offered);
 }
 
 static int set_features(struct vhost_session *s, struct err *e)
@@ -61,7 +49,7 @@ static int set_features(struct vhost_session *s, struct err *e)
 		return err_set(e, -EINVAL, "features 0x%" PRIx64 " were not offered",
 			       features & ~s->offered);
 	if (log && s->state.log) {
-		rc = memory_logged(s->state.mem, s->state.log, e);
+		rc = vhost_memory_logged(s->state.mem, s->state.log, e);
 		if (rc)
 			return rc;
 	}
@@ -85,61 +73,6 @@ static int set_features(struct vhost_session *s, struct err *e)
 static int nothing(struct vhost_session *s, struct err *e)
 {
 	return 0;
-}
-
-static int set_mem_table(struct vhost_session *s, struct err *e)
-{
-	const struct vhost_mem_table *t = &s->payload.mem;
-	struct guest_region_spec spec[GUEST_MAX_REGIONS];
-	struct guest_memory *m;
-	int rc;
-
-	if (t->count == 0 || t->count > GUEST_MAX_REGIONS ||
-	    s->header.size <
-		    offsetof(struct vhost_mem_table, region) + t->count * sizeof(t->region[0]))
-		return err_set(e, -EINVAL, "%" PRIu32 " regions in a message of %" PRIu32 " bytes",
-			       t->count, s->header.size);
-	if (s->fd_count != t->count)
-		return err_set(e, -EINVAL, "%u descriptors for %" PRIu32 " regions", s->fd_count,
-			       t->count);
-	for (uint32_t i = 0; i < t->count; i++)
-		spec[i] = (struct guest_region_spec){ .gpa = { t->region[i].gpa },
-						      .uva = { t->region[i].uva },
-						      .size_bytes = t->region[i].size,
-						      .fd_offset = t->region[i].mmap_offset };
-	rc = guest_memory_new(spec, s->fds, t->count, &m, e);
-	if (rc)
-		return rc;
-	if (vhost_has(&s->state, VHOST_F_LOG_ALL) && s->state.log) {
-		rc = memory_logged(m, s->state.log, e);
-		if (rc) {
-			guest_memory_free(m);
-			return rc;
-		}
-	}
-	guest_memory_free(s->state.mem);
-	s->state.mem = m;
-	return 0;
-}
-
-static int set_log_base(struct vhost_session *s, struct err *e)
-{
-	struct dirty_log *l;
-	int rc;
-
-	if (s->fd_count != 1)
-		return err_set(e, -EINVAL, "needs one descriptor, %u came", s->fd_count);
-	rc = dirty_log_new(s->fds[0], s->payload.log.mmap_size, s->payload.log.mmap_offset, &l, e);
-	if (rc)
-		return rc;
-	rc = memory_logged(s->state.mem, l, e);
-	if (rc) {
-		dirty_log_free(l);
-		return rc;
-	}
-	dirty_log_free(s->state.log);
-	s->state.log = l;
-	return reply_u64(s, 0);
 }
 
 static int set_vring_num(struct vhost_session *s, struct err *e)
@@ -205,6 +138,26 @@ static void log_end(struct vhost_session *s)
 	s->state.log = NULL;
 }
 
+static void ring_ended(struct vhost_vring *v)
+{
+	v->started = false;
+	fd_replace(&v->kick_fd, -1);
+}
+
+/* They keep their place, for a GET_VRING_BASE that comes later. */
+void vhost_rings_stop(struct vhost_session *s)
+{
+	struct vhost_vring *v = s->state.vring;
+
+	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
+		if (v[i].started)
+			v[i].base = s->ops->vring_base(s->arg, i);
+	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
+		if (v[i].started)
+			ring_ended(&v[i]);
+	log_end(s);
+}
+
 static int get_vring_base(struct vhost_session *s, struct err *e)
 {
 	uint32_t index = s->payload.state.index;
@@ -214,8 +167,7 @@ static int get_vring_base(struct vhost_session *s, struct err *e)
 		return -EINVAL;
 	if (v->started) {
 		v->base = s->ops->vring_base(s->arg, index);
-		v->started = false;
-		fd_replace(&v->kick_fd, -1);
+		ring_ended(v);
 		log_end(s);
 	}
 	s->reply.state = (struct vhost_vring_state){ .index = index, .num = v->base };
@@ -295,7 +247,7 @@ static int set_vring_err(struct vhost_session *s, struct err *e)
 
 static int get_protocol_features(struct vhost_session *s, struct err *e)
 {
-	return reply_u64(s, VHOST_PROTOCOL_FEATURES);
+	return vhost_reply_u64(s, VHOST_PROTOCOL_FEATURES);
 }
 
 static int set_protocol_features(struct vhost_session *s, struct err *e)
@@ -311,7 +263,7 @@ static int set_protocol_features(struct vhost_session *s, struct err *e)
 
 static int get_queue_num(struct vhost_session *s, struct err *e)
 {
-	return reply_u64(s, VHOST_VRINGS / 2);
+	return vhost_reply_u64(s, VHOST_VRINGS / 2);
 }
 
 static int set_vring_enable(struct vhost_session *s, struct err *e)
@@ -338,33 +290,51 @@ static int send_rarp(struct vhost_session *s, struct err *e)
 #define MEM_TABLE_MIN offsetof(struct vhost_mem_table, region)
 
 static const struct vhost_rule rules[] = {
-	/* request, name, payload min and max, fds, changes, handler */
-	{ VHOST_GET_FEATURES, "GET_FEATURES", 0, 0, 0, false, get_features },
-	{ VHOST_SET_FEATURES, "SET_FEATURES", 8, 8, 0, true, set_features },
-	{ VHOST_SET_OWNER, "SET_OWNER", 0, 0, 0, false, nothing },
+	/* request, name, payload min and max, fds, changes, needs, handler */
+	{ VHOST_GET_FEATURES, "GET_FEATURES", 0, 0, 0, false, VHOST_ALWAYS, get_features },
+	{ VHOST_SET_FEATURES, "SET_FEATURES", 8, 8, 0, true, VHOST_ALWAYS, set_features },
+	{ VHOST_SET_OWNER, "SET_OWNER", 0, 0, 0, false, VHOST_ALWAYS, nothing },
 	/*
 	 * Deprecated, and by the specification's advice ignored: it says nothing of what should be
 	 * reset.
 	 */
-	{ VHOST_RESET_OWNER, "RESET_OWNER", 0, 0, 0, false, nothing },
+	{ VHOST_RESET_OWNER, "RESET_OWNER", 0, 0, 0, false, VHOST_ALWAYS, nothing },
 	{ VHOST_SET_MEM_TABLE, "SET_MEM_TABLE", MEM_TABLE_MIN, sizeof(struct vhost_mem_table),
-	  GUEST_MAX_REGIONS, true, set_mem_table },
-	{ VHOST_SET_LOG_BASE, "SET_LOG_BASE", 16, 16, 1, true, set_log_base },
-	{ VHOST_SET_LOG_FD, "SET_LOG_FD", 0, 0, 1, false, nothing },
-	{ VHOST_SET_VRING_NUM, "SET_VRING_NUM", 8, 8, 0, true, set_vring_num },
-	{ VHOST_SET_VRING_ADDR, "SET_VRING_ADDR", 40, 40, 0, true, set_vring_addr },
-	{ VHOST_SET_VRING_BASE, "SET_VRING_BASE", 8, 8, 0, true, set_vring_base },
-	{ VHOST_GET_VRING_BASE, "GET_VRING_BASE", 8, 8, 0, true, get_vring_base },
-	{ VHOST_SET_VRING_KICK, "SET_VRING_KICK", 8, 8, 1, true, set_vring_kick },
-	{ VHOST_SET_VRING_CALL, "SET_VRING_CALL", 8, 8, 1, true, set_vring_call },
-	{ VHOST_SET_VRING_ERR, "SET_VRING_ERR", 8, 8, 1, true, set_vring_err },
-	{ VHOST_GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", 0, 0, 0, false,
+	  GUEST_MAX_REGIONS, true, VHOST_ALWAYS, vhost_set_mem_table },
+	{ VHOST_SET_LOG_BASE, "SET_LOG_BASE", 16, 16, 1, true, VHOST_ALWAYS, vhost_set_log_base },
+	{ VHOST_SET_LOG_FD, "SET_LOG_FD", 0, 0, 1, false, VHOST_ALWAYS, nothing },
+	{ VHOST_SET_VRING_NUM, "SET_VRING_NUM", 8, 8, 0, true, VHOST_ALWAYS, set_vring_num },
+	{ VHOST_SET_VRING_ADDR, "SET_VRING_ADDR", 40, 40, 0, true, VHOST_ALWAYS, set_vring_addr },
+	{ VHOST_SET_VRING_BASE, "SET_VRING_BASE", 8, 8, 0, true, VHOST_ALWAYS, set_vring_base },
+	{ VHOST_GET_VRING_BASE, "GET_VRING_BASE", 8, 8, 0, true, VHOST_ALWAYS, get_vring_base },
+	{ VHOST_SET_VRING_KICK, "SET_VRING_KICK", 8, 8, 1, true, VHOST_ALWAYS, set_vring_kick },
+	{ VHOST_SET_VRING_CALL, "SET_VRING_CALL", 8, 8, 1, true, VHOST_ALWAYS, set_vring_call },
+	{ VHOST_SET_VRING_ERR, "SET_VRING_ERR", 8, 8, 1, true, VHOST_ALWAYS, set_vring_err },
+	{ VHOST_GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", 0, 0, 0, false, VHOST_ALWAYS,
 	  get_protocol_features },
-	{ VHOST_SET_PROTOCOL_FEATURES, "SET_PROTOCOL_FEATURES", 8, 8, 0, false,
+	{ VHOST_SET_PROTOCOL_FEATURES, "SET_PROTOCOL_FEATURES", 8, 8, 0, false, VHOST_ALWAYS,
 	  set_protocol_features },
-	{ VHOST_GET_QUEUE_NUM, "GET_QUEUE_NUM", 0, 0, 0, false, get_queue_num },
-	{ VHOST_SET_VRING_ENABLE, "SET_VRING_ENABLE", 8, 8, 0, true, set_vring_enable },
-	{ VHOST_SEND_RARP, "SEND_RARP", 8, 8, 0, false, send_rarp },
+	{ VHOST_GET_QUEUE_NUM, "GET_QUEUE_NUM", 0, 0, 0, false, VHOST_ALWAYS, get_queue_num },
+	{ VHOST_SET_VRING_ENABLE, "SET_VRING_ENABLE", 8, 8, 0, true, VHOST_ALWAYS,
+	  set_vring_enable },
+	/* These two are legal where the feature is offered, the ones below where it was negotiated. */
+	{ VHOST_SEND_RARP, "SEND_RARP", 8, 8, 0, false, VHOST_ALWAYS, send_rarp },
+	{ VHOST_RESET_DEVICE, "RESET_DEVICE", 0, 0, 0, true, VHOST_ALWAYS, vhost_reset_device },
+	{ VHOST_NET_SET_MTU, "NET_SET_MTU", 8, 8, 0, false, VHOST_PROTOCOL_MTU, vhost_net_set_mtu },
+	{ VHOST_GET_INFLIGHT_FD, "GET_INFLIGHT_FD", VHOST_INFLIGHT_BYTES,
+	  sizeof(struct vhost_inflight), 0, false, VHOST_PROTOCOL_INFLIGHT_SHMFD,
+	  vhost_get_inflight_fd },
+	{ VHOST_SET_INFLIGHT_FD, "SET_INFLIGHT_FD", VHOST_INFLIGHT_BYTES,
+	  sizeof(struct vhost_inflight), 1, true, VHOST_PROTOCOL_INFLIGHT_SHMFD,
+	  vhost_set_inflight_fd },
+	{ VHOST_GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", 0, 0, 0, false,
+	  VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS, vhost_get_max_mem_slots },
+	{ VHOST_ADD_MEM_REG, "ADD_MEM_REG", 40, 40, 1, true, VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS,
+	  vhost_add_mem_reg },
+	{ VHOST_REM_MEM_REG, "REM_MEM_REG", 40, 40, 1, true, VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS,
+	  vhost_rem_mem_reg },
+	{ VHOST_SET_STATUS, "SET_STATUS", 8, 8, 0, true, VHOST_PROTOCOL_STATUS, vhost_set_status },
+	{ VHOST_GET_STATUS, "GET_STATUS", 0, 0, 0, false, VHOST_PROTOCOL_STATUS, vhost_get_status },
 };
 
 const struct vhost_rule *vhost_rule_find(uint32_t request)

@@ -29,6 +29,15 @@ enum vhost_request {
 	VHOST_GET_QUEUE_NUM = 17,
 	VHOST_SET_VRING_ENABLE = 18,
 	VHOST_SEND_RARP = 19,
+	VHOST_NET_SET_MTU = 20,
+	VHOST_GET_INFLIGHT_FD = 31,
+	VHOST_SET_INFLIGHT_FD = 32,
+	VHOST_RESET_DEVICE = 34,
+	VHOST_GET_MAX_MEM_SLOTS = 36,
+	VHOST_ADD_MEM_REG = 37,
+	VHOST_REM_MEM_REG = 38,
+	VHOST_SET_STATUS = 39,
+	VHOST_GET_STATUS = 40,
 };
 
 /* Protocol features, as bit numbers. */
@@ -37,6 +46,11 @@ enum vhost_protocol_feature {
 	VHOST_PROTOCOL_LOG_SHMFD = 1,
 	VHOST_PROTOCOL_RARP = 2,
 	VHOST_PROTOCOL_REPLY_ACK = 3,
+	VHOST_PROTOCOL_MTU = 4,
+	VHOST_PROTOCOL_INFLIGHT_SHMFD = 12,
+	VHOST_PROTOCOL_RESET_DEVICE = 13,
+	VHOST_PROTOCOL_CONFIGURE_MEM_SLOTS = 15,
+	VHOST_PROTOCOL_STATUS = 16,
 };
 
 #define VHOST_FLAG_VERSION 0x1u
@@ -83,6 +97,20 @@ struct vhost_mem_table {
 	struct vhost_region region[GUEST_MAX_REGIONS];
 };
 
+struct vhost_mem_region {
+	uint64_t padding;
+	struct vhost_region region;
+};
+
+/** As the specification draws it: the compiler's padding behind it is not on the wire. */
+struct vhost_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+};
+#define VHOST_INFLIGHT_BYTES 20u
+
 struct vhost_log {
 	uint64_t mmap_size;
 	uint64_t mmap_offset;
@@ -94,6 +122,8 @@ union vhost_payload {
 	struct vhost_vring_addr addr;
 	struct vhost_mem_table mem;
 	struct vhost_log log;
+	struct vhost_mem_region mem_region;
+	struct vhost_inflight inflight;
 };
 
 #endif

@@ -61,7 +61,7 @@ int vhost_session_new(struct loop *l, int fd, uint64_t features, const struct vh
 		return -ENOMEM;
 	}
 	*s = (struct vhost_session){
-		.loop = l, .fd = fd, .offered = features, .ops = ops, .arg = arg
+		.loop = l, .fd = fd, .offered = features, .ops = ops, .arg = arg, .reply_fd = -1
 	};
 	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
 		s->state.vring[i] =
@@ -77,8 +77,8 @@ int vhost_session_new(struct loop *l, int fd, uint64_t features, const struct vh
 }
 
 /*
- * Rings stop before what they use goes: pause, drop "started", apply, and only then unmap and
- * close.
+ * Rings stop before what they use goes: pause, stop them in order, apply, and only then unmap and
+ * close. What the guest has sent goes out, and is shown as used: whoever serves the guest next starts there.
  */
 void vhost_session_close(struct vhost_session *s, const char *reason)
 {
@@ -88,14 +88,14 @@ void vhost_session_close(struct vhost_session *s, const char *reason)
 		return;
 	loop_remove(s->loop, s->fd);
 	s->ops->pause(s->arg);
-	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
-		s->state.vring[i].started = false;
+	vhost_rings_stop(s);
 	s->ops->apply(s->arg, &s->state, &ignored);
 	message_fds_close(s);
 	for (unsigned int i = 0; i < VHOST_VRINGS; i++)
 		vring_release(&s->state.vring[i]);
 	guest_memory_free(s->state.mem);
 	dirty_log_free(s->state.log);
+	inflight_free(s->state.inflight);
 	close(s->fd);
 	s->ops->closed(s->arg, reason);
 	free(s);
@@ -106,19 +106,37 @@ static int send_reply(struct vhost_session *s)
 	struct vhost_header h = { .request = s->header.request,
 				  .flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY,
 				  .size = s->reply_bytes };
-	uint8_t bytes[sizeof(h) + sizeof(s->reply)];
-	size_t len = sizeof(h) + s->reply_bytes;
+	struct iovec iov[] = { { &h, sizeof(h) }, { &s->reply, s->reply_bytes } };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
-	memcpy(bytes, &h, sizeof(h));
-	memcpy(bytes + sizeof(h), &s->reply, s->reply_bytes);
+	if (s->reply_fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &s->reply_fd, sizeof(int));
+	}
 	/*
 	 * A reply fits the socket buffer many times over: a peer that left no room does not read,
 	 * and is let go.
 	 */
-	if (send(s->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
+	if (sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+	    (ssize_t)(sizeof(h) + s->reply_bytes))
 		return -EPIPE;
 	s->stats.replies++;
 	return 0;
+}
+
+static void reply_fd_close(struct vhost_session *s)
+{
+	if (s->reply_fd >= 0)
+		close(s->reply_fd);
+	s->reply_fd = -1;
 }
 
 static bool ack_wanted(const struct vhost_session *s)
@@ -137,7 +155,10 @@ static int rule_check(const struct vhost_session *s, const struct vhost_rule *ru
 			       "flags 0x%" PRIx32 " are not those of a request of version 1",
 			       h->flags);
 	if (!rule)
-		return err_set(e, -ENOTSUP, "is not known, or was not negotiated");
+		return err_set(e, -ENOTSUP, "is not known, or its feature is not offered");
+	if (rule->needs != VHOST_ALWAYS && !(s->state.protocol_features >> rule->needs & 1))
+		return err_set(e, -ENOTSUP, "needs protocol feature %d, which was not negotiated",
+			       rule->needs);
 	if (h->size < rule->min_bytes || h->size > rule->max_bytes)
 		return err_set(e, -EPROTO,
 			       "has %" PRIu32 " bytes, %" PRIu32 " to %" PRIu32 " are right",
@@ -178,14 +199,17 @@ static int message_done(struct vhost_session *s, struct err *e)
 
 	s->stats.messages++;
 	s->reply_bytes = 0;
+	s->refused = 0;
 	rc = message_run(s, rule, e);
 	ack = ack_wanted(s);
 	if (rc || (ack && !s->reply_bytes)) {
-		s->reply.u64 = rc ? (uint64_t)-rc : 0;
+		s->reply.u64 = rc ? (uint64_t)-rc : (uint64_t)s->refused;
 		s->reply_bytes = ack ? sizeof(s->reply.u64) : 0;
+		reply_fd_close(s);
 	}
 	if (s->reply_bytes && send_reply(s) && !rc)
 		rc = err_set(e, -EPIPE, "its reply is not read");
+	reply_fd_close(s);
 	message_fds_close(s);
 	s->got_bytes = 0;
 	return rc;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "guest/dirty.h"
+#include "guest/inflight.h"
 #include "guest/memory.h"
 
 /** Receive is virtqueue 0, transmit is virtqueue 1, of the one queue pair. */
@@ -46,6 +47,10 @@ struct vhost_state {
 	bool features_set;
 	struct guest_memory *mem;
 	struct dirty_log *log;
+	/** The record of buffers in flight; NULL when the front-end keeps none. */
+	struct inflight_area *inflight;
+	/** The virtio device status, as SET_STATUS gave it. Rings start and stop by messages of their own. */
+	uint8_t status;
 	struct vhost_vring vring[VHOST_VRINGS];
 };
 
@@ -64,7 +69,7 @@ static inline bool vhost_has(const struct vhost_state *s, unsigned int bit)
  * work goes on. It
  * returns 0, or -errno with a sentence: then the connection is closed, and the rings must be
  * stopped.
- * vring_base stops a ring and gives its next available index.
+ * vring_base stops a ring and gives its next available index. The ring's memory is still there.
  */
 struct vhost_ops {
 	void (*pause)(void *arg);
@@ -72,6 +77,11 @@ struct vhost_ops {
 	uint16_t (*vring_base)(void *arg, unsigned int index);
 	/** SEND_RARP: announce @p mac, now or once the transmit ring runs. */
 	void (*announce)(void *arg, const uint8_t mac[6]);
+	/**
+	 * NET_SET_MTU: the guest is told @p mtu. Returns 0, or -errno: the front-end is told so, and
+	 * the connection goes on.
+	 */
+	int (*mtu)(void *arg, uint64_t mtu);
 	/**
 	 * The connection has ended, with the reason; rings are stopped (apply was called) and the
 	 * session is gone after it.

@@ -27,7 +27,8 @@ struct vnic {
 	/** The VM has yet to arrive. */
 	bool awaiting_arrival;
 
-	int announce_timer, progress_timer;
+	int announce_timer, progress_timer, hang_timer;
+	bool hang_watched;
 	/** RARPs still to send; they wait while the transmit ring does not run. */
 	unsigned int announce_left;
 	bool announce_armed;
@@ -35,6 +36,8 @@ struct vnic {
 
 	bool progress_watched;
 	uint64_t connections;
+	/** The last connection had messages. */
+	bool served;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;
 };
@@ -53,6 +56,8 @@ void announce_update(struct vnic *v);
 int watch_init(struct vnic *v);
 /** The guest's driver is there: see in a while whether its rings can move. */
 void watch_progress(struct vnic *v);
+/** The rings have started or stopped: look now and then whether the worker hangs, or do not. */
+void watch_rings(struct vnic *v);
 /** No more looking. */
 void watch_end(struct vnic *v);
 

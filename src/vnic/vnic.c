@@ -74,10 +74,16 @@ static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct
 		.indirect = vhost_has(s, VIRTIO_F_INDIRECT_DESC),
 		.device_writes = i == PATH_RX,
 		.call_fd = vr->call_fd,
+		.inflight = inflight_queue(s->inflight, (unsigned int)i),
 	};
 	bool again = v->bound[i], call = !v->running[i] || r->cfg.call_fd != vr->call_fd;
-	int rc = ring_bind(r, &cfg, s->mem, log ? s->log : NULL, again, vr->base, e);
+	int rc = 0;
 
+	if (cfg.inflight && vr->size > s->inflight->queue_size)
+		rc = err_set(e, -EINVAL, "%u entries, and an in-flight record for %u", vr->size,
+			     s->inflight->queue_size);
+	if (!rc)
+		rc = ring_bind(r, &cfg, s->mem, log ? s->log : NULL, again, vr->base, e);
 	if (rc)
 		return err_prefix(e, rc, "%s ring", name[i]);
 	v->bound[i] = true;
@@ -152,6 +158,7 @@ static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
 		watch_progress(v);
 	}
 	announce_update(v);
+	watch_rings(v);
 	path_resume(v->path);
 	return rc;
 }
@@ -167,6 +174,7 @@ static uint16_t vnic_vring_base(void *arg, unsigned int index)
 		path_flush_tx(v->path, FLUSH_LIMIT_NS);
 	if (v->running[index] && !r->broken)
 		ring_suppress_kicks(r, false);
+	ring_finish(r);
 	log_info("%s ring stops at entry %u", index == PATH_RX ? "receive" : "transmit",
 		 r->next_avail);
 	ring_stop(v, (int)index);
@@ -178,11 +186,38 @@ static void vnic_announce(void *arg, const uint8_t mac[6])
 	announce_start(arg, mac);
 }
 
+/* The spec's bounds, and what the port takes. */
+static int vnic_mtu(void *arg, uint64_t mtu)
+{
+	struct vnic *v = arg;
+
+	if (mtu < 68 || mtu > UINT16_MAX) {
+		log_warning("the front-end's MTU %" PRIu64 " is refused: 68 to 65535 are possible",
+			    mtu);
+		return -EINVAL;
+	}
+	if (mtu > v->vf.mtu) {
+		log_warning(
+			"the front-end's MTU %" PRIu64
+			" is refused: the port takes %u, so give the guest that, or the port more",
+			mtu, v->vf.mtu);
+		return -EMSGSIZE;
+	}
+	log_info("the guest's MTU is %" PRIu64, mtu);
+	return 0;
+}
+
 static void vnic_closed(void *arg, const char *reason)
 {
 	struct vnic *v = arg;
 
-	log_notice("the front-end is gone: %s", reason);
+	v->served = vhost_session_stats(v->session).messages > 0;
+	if (v->state == VNIC_CLOSING || !v->served)
+		log_notice("the front-end is gone: %s", reason);
+	else
+		log_notice("the front-end is gone: %s. QEMU takes the guest's link down with the "
+			   "connection, and up again with the next one",
+			   reason);
 	v->session = NULL;
 	v->announce_left = 0;
 	/* A front-end that died asked for no stop: what its guest has sent is still to go out. */
@@ -199,6 +234,7 @@ static const struct vhost_ops ops = {
 	.apply = vnic_apply,
 	.vring_base = vnic_vring_base,
 	.announce = vnic_announce,
+	.mtu = vnic_mtu,
 	.closed = vnic_closed,
 };
 
@@ -237,6 +273,7 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	v->awaiting_arrival = cfg->incoming;
 	v->announce_timer = -1;
 	v->progress_timer = -1;
+	v->hang_timer = -1;
 	rc = vf_attach(&v->vf, &vc, e);
 	if (!rc)
 		rc = path_new(&v->vf, &v->path, e);
@@ -268,6 +305,11 @@ void vnic_free(struct vnic *v)
 	path_free(v->path);
 	vf_detach(&v->vf);
 	free(v);
+}
+
+bool vnic_served(const struct vnic *v)
+{
+	return v->session ? vhost_session_stats(v->session).messages > 0 : v->served;
 }
 
 enum vnic_state vnic_state(const struct vnic *v)

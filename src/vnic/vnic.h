@@ -46,6 +46,8 @@ void vnic_free(struct vnic *v);
  */
 int vnic_connect(struct vnic *v, int fd);
 
+/** True when the front-end that is connected, or else the last one, has sent anything. */
+bool vnic_served(const struct vnic *v);
 /** State. */
 enum vnic_state vnic_state(const struct vnic *v);
 /** Print state and counters as text. */

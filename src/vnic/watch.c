@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/unblock.h"
 #include "vnic/internal.h"
 
 #define PROGRESS_AFTER_NS 3000000000u
+/* A worker that hangs is helped at the second look. */
+#define HANG_LOOK_NS 500000000u
 
 static const char *const ring_name[] = { "receive", "transmit" };
 
@@ -18,8 +21,10 @@ static void error_signal(const struct vhost_vring *v)
 {
 	uint64_t one = 1;
 
+	unblock_begin();
 	if (v->err_fd >= 0 && write(v->err_fd, &one, sizeof(one)) < 0)
 		log_debug("an error descriptor cannot be signalled");
+	unblock_end();
 }
 
 /*
@@ -114,11 +119,32 @@ static void progress_due(void *arg, int fd, uint32_t events)
 		    "QEMU needs -object memory-backend-memfd,share=on for the guest's memory");
 }
 
+static void hang_due(void *arg, int fd, uint32_t events)
+{
+	struct vnic *v = arg;
+
+	if (path_unhang(v->path))
+		log_warning("the front-end made a call descriptor blocking and full: it is "
+			    "non-blocking again");
+}
+
+void watch_rings(struct vnic *v)
+{
+	bool on = v->running[PATH_RX] || v->running[PATH_TX];
+
+	if (on != v->hang_watched)
+		loop_timer_set(v->loop, v->hang_timer, on ? HANG_LOOK_NS : 0, HANG_LOOK_NS);
+	v->hang_watched = on;
+}
+
 int watch_init(struct vnic *v)
 {
 	v->progress_timer = loop_timer(v->loop, progress_due, v);
 	if (v->progress_timer < 0)
 		return v->progress_timer;
+	v->hang_timer = loop_timer(v->loop, hang_due, v);
+	if (v->hang_timer < 0)
+		return v->hang_timer;
 	return loop_add(v->loop, path_event_fd(v->path), EPOLLIN, alarm_ready, v);
 }
 
@@ -131,4 +157,5 @@ void watch_end(struct vnic *v)
 {
 	loop_remove(v->loop, path_event_fd(v->path));
 	loop_timer_free(v->loop, v->progress_timer);
+	loop_timer_free(v->loop, v->hang_timer);
 }

@@ -95,7 +95,33 @@ uint32_t fuzz_payload(struct fuzz_input *in, bool wild, uint32_t request, uint32
 		p->state.num = fuzz_odd(in, wild, 4) ? (uint32_t)fuzz_bytes(in, 3) : 0;
 		return 8;
 	case VHOST_SET_PROTOCOL_FEATURES:
-		p->u64 = fuzz_below(in, wild ? 17 : 16);
+		p->u64 = (0x1b01fu & ~fuzz_below(in, 16)) | fuzz_odd(in, wild, 16) << 5;
+		return 8;
+	case VHOST_ADD_MEM_REG:
+	case VHOST_REM_MEM_REG:
+		memset(&p->mem_region, 0, sizeof(p->mem_region));
+		p->mem_region.region = (struct vhost_region){
+			.gpa = value(in, wild, 0x10000 + fuzz_below(in, 8) * 0x1000),
+			.size = value(in, wild, 0x1000),
+			.uva = value(in, wild, 0x200000 + fuzz_below(in, 8) * 0x1000),
+			.mmap_offset = value(in, wild, 0x1000),
+		};
+		return 40;
+	case VHOST_GET_INFLIGHT_FD:
+	case VHOST_SET_INFLIGHT_FD:
+		p->inflight = (struct vhost_inflight){
+			.mmap_size = value(in, wild, FUZZ_FILE_BYTES),
+			.mmap_offset = value(in, wild, 0),
+			.num_queues = (uint16_t)(fuzz_odd(in, wild, 8) ? fuzz_bytes(in, 2) : 2),
+			.queue_size = (uint16_t)(fuzz_odd(in, wild, 8) ? fuzz_bytes(in, 2) :
+									 1u << fuzz_below(in, 10)),
+		};
+		return VHOST_INFLIGHT_BYTES + 4 * fuzz_below(in, 2);
+	case VHOST_SET_STATUS:
+		p->u64 = fuzz_odd(in, wild, 8) ? fuzz_bytes(in, 8) : fuzz_below(in, 16);
+		return 8;
+	case VHOST_NET_SET_MTU:
+		p->u64 = fuzz_bytes(in, 2);
 		return 8;
 	case VHOST_SEND_RARP:
 		return 8;
@@ -108,9 +134,11 @@ uint32_t fuzz_descriptors(struct fuzz_input *in, bool wild, uint32_t request,
 			  const union vhost_payload *p, const struct fuzz_fds *have, int *fds)
 {
 	for (uint32_t i = 0; i < FUZZ_FDS; i++)
-		fds[i] = request == VHOST_SET_MEM_TABLE ? have->file[i % FUZZ_FILES] :
-			 request == VHOST_SET_LOG_BASE	? have->log :
-							  have->event;
+		fds[i] = request == VHOST_SET_MEM_TABLE	  ? have->file[i % FUZZ_FILES] :
+			 request == VHOST_ADD_MEM_REG	  ? have->file[1] :
+			 request == VHOST_SET_INFLIGHT_FD ? have->file[1] :
+			 request == VHOST_SET_LOG_BASE	  ? have->log :
+							    have->event;
 	if (fuzz_odd(in, wild, 32)) {
 		fds[fuzz_below(in, 4)] = have->file[1];
 		return fuzz_below(in, FUZZ_FDS);
@@ -120,7 +148,11 @@ uint32_t fuzz_descriptors(struct fuzz_input *in, bool wild, uint32_t request,
 		return p->mem.count < FUZZ_FDS ? p->mem.count : 0;
 	case VHOST_SET_LOG_BASE:
 	case VHOST_SET_LOG_FD:
+	case VHOST_ADD_MEM_REG:
+	case VHOST_SET_INFLIGHT_FD:
 		return 1;
+	case VHOST_REM_MEM_REG:
+		return fuzz_below(in, 2);
 	case VHOST_SET_VRING_KICK:
 	case VHOST_SET_VRING_CALL:
 	case VHOST_SET_VRING_ERR:

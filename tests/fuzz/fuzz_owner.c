@@ -56,7 +56,8 @@ static int ring_match(const struct vhost_state *s, int i, struct err *e)
 				   .event_idx = vhost_has(s, VIRTIO_F_EVENT_IDX),
 				   .indirect = vhost_has(s, VIRTIO_F_INDIRECT_DESC),
 				   .device_writes = i == 0,
-				   .call_fd = v->call_fd };
+				   .call_fd = v->call_fd,
+				   .inflight = inflight_queue(s->inflight, (unsigned int)i) };
 	int rc;
 
 	if (!v->started) {
@@ -64,6 +65,8 @@ static int ring_match(const struct vhost_state *s, int i, struct err *e)
 		return 0;
 	}
 	REQUIRE(s->mem && v->has_addr && v->has_size);
+	if (cfg.inflight && v->size > s->inflight->queue_size)
+		return err_set(e, -22, "the record is too small");
 	rc = ring_bind(&owner.ring[i], &cfg, s->mem, vhost_has(s, VHOST_F_LOG_ALL) ? s->log : NULL,
 		       owner.bound[i], v->base, e);
 	owner.bound[i] = rc == 0;
@@ -91,6 +94,8 @@ static int on_apply(void *arg, const struct vhost_state *s, struct err *e)
 static uint16_t on_vring_base(void *arg, unsigned int index)
 {
 	REQUIRE(owner.paused && index < VHOST_VRINGS);
+	if (owner.bound[index])
+		ring_finish(&owner.ring[index]);
 	owner.bound[index] = false;
 	return owner.ring[index].next_avail;
 }
@@ -106,5 +111,14 @@ static void on_closed(void *arg, const char *reason)
 	owner.closed = true;
 }
 
-const struct vhost_ops fuzz_owner_ops = { on_pause, on_apply, on_vring_base, on_announce,
-					  on_closed };
+static int on_mtu(void *arg, uint64_t mtu)
+{
+	return mtu > 1500 ? -22 : 0;
+}
+
+const struct vhost_ops fuzz_owner_ops = { .pause = on_pause,
+					  .apply = on_apply,
+					  .vring_base = on_vring_base,
+					  .announce = on_announce,
+					  .mtu = on_mtu,
+					  .closed = on_closed };

@@ -185,7 +185,24 @@ static const uint32_t under_way[] = {
 	VHOST_SET_VRING_ENABLE, VHOST_SET_FEATURES,   VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK,
 	VHOST_SEND_RARP,	VHOST_GET_QUEUE_NUM,  VHOST_SET_VRING_ERR,  VHOST_GET_FEATURES,
 	VHOST_SET_VRING_CALL,	VHOST_SET_VRING_KICK, VHOST_SET_LOG_FD,	    VHOST_SET_OWNER,
+	VHOST_ADD_MEM_REG,	VHOST_REM_MEM_REG,    VHOST_SET_STATUS,	    VHOST_GET_STATUS,
+	VHOST_GET_INFLIGHT_FD,	VHOST_NET_SET_MTU,    VHOST_ADD_MEM_REG,    VHOST_GET_MAX_MEM_SLOTS,
 };
+
+/* The device is reset, and starts again: the in-flight record is a file of random bytes. */
+static void send_restart(struct fuzz_input *in)
+{
+	static const uint32_t order[] = { VHOST_RESET_DEVICE,	VHOST_SET_INFLIGHT_FD,
+					  VHOST_SET_FEATURES,	VHOST_GET_STATUS,
+					  VHOST_SET_VRING_NUM,	VHOST_SET_VRING_NUM,
+					  VHOST_SET_VRING_ADDR, VHOST_SET_VRING_ADDR,
+					  VHOST_SET_VRING_KICK, VHOST_SET_VRING_KICK };
+	uint64_t words[2] = { 0, fuzz_bytes(in, 1) | fuzz_bytes(in, 1) << 16 };
+
+	for (uint32_t i = 0; i < 8; i++)
+		REQUIRE(pwrite(fds.file[1], words, sizeof(words), 16 * fuzz_below(in, 64)) == 16);
+	send_all(in, order, sizeof(order) / sizeof(order[0]));
+}
 
 static void step(struct fuzz_input *in)
 {
@@ -199,11 +216,13 @@ static void step(struct fuzz_input *in)
 	else if (what == 2)
 		REQUIRE(ftruncate(fds.log, 0) == 0);
 	else if (what == 3)
-		send_request(in, fuzz_below(in, 21), fuzz_below(in, 2));
+		send_request(in, fuzz_below(in, 42), fuzz_below(in, 2));
+	else if (what == 4)
+		send_restart(in);
 	else if (what < 16)
 		guest_store(in);
 	else
-		send_request(in, under_way[fuzz_below(in, 16)], fuzz_below(in, 2));
+		send_request(in, under_way[fuzz_below(in, 24)], fuzz_below(in, 2));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

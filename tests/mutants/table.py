@@ -136,8 +136,8 @@ MUTANTS = (
     ),
     Mutant(
         "translation_start_unchecked", "src/guest/memory.h", "test_rings.py",
-        r"if \(gpa\.v < r->gpa\.v \|\| offset >= r->size_bytes\)",
-        "if (gpa.v < r->gpa.v)",
+        r"gpa\.v < r->gpa\.v \|\| offset >= r->size_bytes\)",
+        "gpa.v < r->gpa.v)",
     ),
     Mutant(
         "translation_length_unchecked", "src/guest/memory.h", "test_rings.py",
@@ -202,11 +202,11 @@ MUTANTS = (
     ),
     Mutant(
         "log_kept_after_hang_up", "src/vhost/session.c", "test_leaks.py",
-        r"dirty_log_free\(s->state\.log\);\n\tclose",
-        "close",
+        r"dirty_log_free\(s->state\.log\);\n\tinflight",
+        "inflight",
     ),
     Mutant(
-        "old_memory_table_kept", "src/vhost/handlers.c", "test_leaks.py",
+        "old_memory_table_kept", "src/vhost/memory.c", "test_leaks.py",
         r"guest_memory_free\(s->state\.mem\);\n\ts->state\.mem = m;",
         "s->state.mem = m;",
     ),
@@ -221,8 +221,86 @@ MUTANTS = (
         "if (1)",
     ),
     Mutant(
-        "log_size_unchecked", "src/vhost/handlers.c", "test_memory.py::test_log_too_small",
+        "log_size_unchecked", "src/vhost/memory.c", "test_memory.py::test_log_too_small",
         r"if \(!dirty_log_covers\(l, m->region\[i\]\.gpa, m->region\[i\]\.size_bytes\)\)",
         "if (0)",
+    ),
+    # --- the device as a whole, and in-flight tracking -------------------------------------------------
+    Mutant(
+        "shown_before_sent", "src/path/tx.c", "test_inflight.py::test_kill_loses_no_frame_and_no_buffer",
+        r"if \(path_tx_push\(p\)\)\n\t\tring_publish\(r\);",
+        "ring_publish(r); path_tx_push(p);",
+    ),
+    Mutant(
+        "base_of_the_front_end_after_a_kill", "src/ring/split.c", "test_inflight.py::test_what_was_taken_and_not_shown_is_sent",
+        r"r->next_avail = r->next_used;",
+        "",
+    ),
+    Mutant(
+        "last_batch_not_settled", "src/ring/inflight.c", "test_inflight.py::test_batch_that_was_shown_and_not_noted_is_settled",
+        r"while \(n--\) \{\n\t\tif \(head >= size\)",
+        "while (0) {\n\t\tif (head >= size)",
+    ),
+    Mutant(
+        "record_kept_after_hang_up", "src/vhost/session.c", "test_inflight.py",
+        r"\tinflight_free\(s->state\.inflight\);\n\tclose",
+        "\tclose",
+    ),
+    Mutant(
+        "reply_descriptor_kept", "src/vhost/session.c", "test_inflight.py::test_thousand_records_leak_nothing",
+        r"\treply_fd_close\(s\);\n\tmessage_fds_close",
+        "\tmessage_fds_close",
+    ),
+    Mutant(
+        "status_0_ignored", "src/vhost/device.c", "test_device.py::test_status_0_stops_the_rings_and_keeps_their_place",
+        r"if \(!s->state\.status\)",
+        "if (0)",
+    ),
+    Mutant(
+        "reset_keeps_features", "src/vhost/device.c", "test_device.py::test_reset_forgets_features_sizes_and_addresses",
+        r"st->vring\[i\] = \(struct vhost_vring\)\{[^}]*\};",
+        "(void)i;",
+    ),
+    Mutant(
+        "feature_need_not_be_negotiated", "src/vhost/session.c", "test_messages.py::test_request_whose_feature_was_not_negotiated",
+        r"rule->needs != VHOST_ALWAYS && ",
+        "0 && ",
+    ),
+    Mutant(
+        "removed_region_may_hold_a_ring", "src/vhost/memory.c", "test_mem_slots.py::test_region_with_a_running_ring_stays",
+        r"if \(s->state\.vring\[i\]\.started &&",
+        "if (0 &&",
+    ),
+    Mutant(
+        "added_region_need_not_be_logged", "src/vhost/memory.c", "test_mem_slots.py::test_log_must_cover_an_added_region",
+        r"if \(is_logging\(s\) && !dirty",
+        "if (0 && !dirty",
+    ),
+    # --- peers that hold up ---------------------------------------------------------------------------
+    Mutant(
+        "hanging_worker_not_helped", "src/base/unblock.c", "test_slow_peer.py::test_call_descriptor_made_blocking_and_full",
+        r"if \(ready && thread > 0\)",
+        "if (0)",
+    ),
+    Mutant(
+        "control_hangs_in_its_own_notification", "src/base/unblock.c",
+        "test_slow_peer.py::test_control_is_not_held_up_by_its_own_notification",
+        r"timer_arm\(PATIENCE_NS\);",
+        "",
+    ),
+    Mutant(
+        "unread_replies_keep_the_connection", "src/vhost/session.c", "test_slow_peer.py::test_replies_that_nobody_reads",
+        r"\t\treturn -EPIPE;",
+        "\t\treturn 0;",
+    ),
+    Mutant(
+        "client_never_backs_off", "src/daemon/connector.c", "test_client.py::test_listener_that_hangs_up_at_once",
+        r"c->delay_ms = c->delay_ms \* 2 < DELAY_MAX_MS \? c->delay_ms \* 2 : DELAY_MAX_MS;",
+        ";",
+    ),
+    Mutant(
+        "client_gives_up", "src/daemon/connector.c", "test_client.py::test_front_end_lets_go_and_goes_on_listening",
+        r"\t\tc->said = -ECONNRESET;\n\t\}\n\tlater\(c\);",
+        "\t\tc->said = -ECONNRESET;\n\t}",
     ),
 )

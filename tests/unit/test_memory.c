@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "sim_guest.h"
+#include "sim_random.h"
 #include "unit.h"
 
 #define PAGE 4096ull
@@ -263,6 +264,71 @@ static void hugetlb_with_an_offset_within_a_page(void **state)
 	close(fd);
 }
 
+/* Added in no order, removed in another: each address is found, or not, as a search through all of them says. */
+static void regions_come_and_go(void **state)
+{
+	enum { MANY = 200 };
+	struct guest_region_spec spec[MANY];
+	struct guest_memory *m = NULL;
+	bool there[MANY] = { false };
+	struct err e = { "" };
+	int fd = file_of(MANY * PAGE);
+	struct sim_random random;
+
+	sim_random_seed(&random, 3);
+	for (uint32_t i = 0; i < MANY; i++)
+		spec[i] = (struct guest_region_spec){ { i * 3 * PAGE },
+						      { (MANY - i) * 5 * PAGE },
+						      (1 + i % 2) * PAGE,
+						      (i / 2) * PAGE };
+	for (int step = 0; step < 4000; step++) {
+		uint32_t i = sim_below(&random, MANY), probe = sim_below(&random, MANY);
+		uint64_t len = 3 * PAGE;
+		void *at;
+		int index = guest_memory_find(m, &spec[i]);
+
+		assert_int_equal(index >= 0, there[i]);
+		if (there[i])
+			guest_memory_remove(&m, (unsigned int)index);
+		else
+			assert_ok(guest_memory_add(&m, &spec[i], fd, &e), e);
+		there[i] = !there[i];
+		if (!m)
+			continue;
+		at = guest_at(m, (struct gpa){ spec[probe].gpa.v + 5 }, &len);
+		assert_int_equal(at != NULL, there[probe]);
+		if (at)
+			assert_int_equal(len, spec[probe].size_bytes - 5);
+		len = 1;
+		assert_null(guest_at(m, (struct gpa){ spec[probe].gpa.v + 2 * PAGE }, &len));
+	}
+	guest_memory_free(m);
+	close(fd);
+}
+
+static void adding_is_checked_like_a_table(void **state)
+{
+	const struct guest_region_spec first = { { 16 * PAGE }, { 64 * PAGE }, 2 * PAGE, 0 };
+	const struct guest_region_spec bad[] = {
+		{ { 17 * PAGE }, { 0 }, PAGE, 0 }, { { 0 }, { 65 * PAGE }, PAGE, 0 },
+		{ { 0 }, { 0 }, 17 * PAGE, 0 },	   { { 0 }, { 0 }, 0, 0 },
+		{ { 0 }, { 1 }, PAGE, 0 },
+	};
+	struct guest_memory *m = NULL;
+	struct err e = { "" };
+	int fd = file_of(4 * PAGE);
+
+	assert_ok(guest_memory_add(&m, &first, fd, &e), e);
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		assert_int_equal(guest_memory_add(&m, &bad[i], fd, &e), -EINVAL);
+		assert_int_equal(m->count, 1);
+		assert_int_equal(guest_memory_find(m, &bad[i]), -ENOENT);
+	}
+	guest_memory_remove(&m, 0);
+	assert_null(m);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +340,8 @@ int main(void)
 		cmocka_unit_test(uva_must_lie_in_one_region),
 		cmocka_unit_test(read_crosses_regions_and_stops_at_holes),
 		cmocka_unit_test(hugetlb_with_an_offset_within_a_page),
+		cmocka_unit_test(regions_come_and_go),
+		cmocka_unit_test(adding_is_checked_like_a_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,8 @@ import pytest
 
 from lib import checks
 from lib import messages as m
-from lib.frontend import PROTOCOL, RX, TX
-from lib.memory import DirtyLog
+from lib.frontend import OFFERED, RX, TX
+from lib.memory import DirtyLog, Region
 from lib.wire import GUEST_MAC, frame
 
 MAX_RING = 1
@@ -33,14 +33,46 @@ SHAPES = {
     m.GET_QUEUE_NUM: (0, 0),
     m.SET_VRING_ENABLE: (8, 0),
     m.SEND_RARP: (8, 0),
+    m.NET_SET_MTU: (8, 0),
+    m.GET_INFLIGHT_FD: (20, 0),
+    m.SET_INFLIGHT_FD: (20, 1),
+    m.RESET_DEVICE: (0, 0),
+    m.GET_MAX_MEM_SLOTS: (0, 0),
+    m.ADD_MEM_REG: (40, 1),
+    m.REM_MEM_REG: (40, 0),
+    m.SET_STATUS: (8, 0),
+    m.GET_STATUS: (0, 0),
+}
+# The protocol feature that each of the newer ones needs to be negotiated.
+NEEDS = {
+    m.NET_SET_MTU: m.PF_MTU,
+    m.GET_INFLIGHT_FD: m.PF_INFLIGHT_SHMFD,
+    m.SET_INFLIGHT_FD: m.PF_INFLIGHT_SHMFD,
+    m.GET_MAX_MEM_SLOTS: m.PF_CONFIGURE_MEM_SLOTS,
+    m.ADD_MEM_REG: m.PF_CONFIGURE_MEM_SLOTS,
+    m.REM_MEM_REG: m.PF_CONFIGURE_MEM_SLOTS,
+    m.SET_STATUS: m.PF_STATUS,
+    m.GET_STATUS: m.PF_STATUS,
 }
 NAMES = {
     number: name
     for name, number in vars(m).items()
-    if name.split("_")[0] in ("GET", "SET", "RESET", "SEND") and name.isupper() and number in SHAPES
+    if name.split("_")[0] in ("GET", "SET", "RESET", "SEND", "NET", "ADD", "REM") and name.isupper() and number in SHAPES
 }
 BAD_INDEX = [MAX_RING + 1, MAX_RING + 2, 0xFF]
 WIDE_INDEX = BAD_INDEX + [0xFFFF, 0x10000, 0xFFFFFFFF]
+
+
+OWN_REPLY = (
+    m.GET_FEATURES,
+    m.GET_PROTOCOL_FEATURES,
+    m.GET_QUEUE_NUM,
+    m.GET_VRING_BASE,
+    m.SET_LOG_BASE,
+    m.GET_INFLIGHT_FD,
+    m.GET_MAX_MEM_SLOTS,
+    m.GET_STATUS,
+)
 
 
 def per_request(*names):
@@ -51,7 +83,7 @@ def per_request(*names):
 @pytest.fixture
 def ready(daemon, wire, quiet):
     """A front-end that has done everything but start its rings. Afterwards another is served, and nothing held."""
-    fe = checks.connect(daemon.socket)
+    fe = checks.connect(daemon.socket, protocol=OFFERED)
     fe.hello()
     fe.set_features()
     fe.set_mem_table()
@@ -70,7 +102,7 @@ def good_payload(fe, request):
     """A payload and descriptors that would be right for @p request now."""
     state = {
         m.SET_FEATURES: m.U64.pack(fe.features),
-        m.SET_PROTOCOL_FEATURES: m.U64.pack(PROTOCOL),
+        m.SET_PROTOCOL_FEATURES: m.U64.pack(OFFERED),
         m.SET_VRING_NUM: m.STATE.pack(RX, fe.size),
         m.SET_VRING_BASE: m.STATE.pack(RX, 0),
         m.GET_VRING_BASE: m.STATE.pack(RX, 0),
@@ -81,6 +113,12 @@ def good_payload(fe, request):
         m.SET_VRING_KICK: m.U64.pack(TX),
         m.SET_VRING_CALL: m.U64.pack(TX),
         m.SET_VRING_ERR: m.U64.pack(TX),
+        m.NET_SET_MTU: m.U64.pack(1500),
+        m.GET_INFLIGHT_FD: m.INFLIGHT.pack(0, 0, 2, fe.size),
+        m.SET_INFLIGHT_FD: m.INFLIGHT.pack(0x10000, 0, 2, fe.size),
+        m.ADD_MEM_REG: m.mem_reg((0x300000000, 0x10000, 0x7D0000000000, 0)),
+        m.REM_MEM_REG: m.mem_reg(fe.memory.regions[0].entry()),
+        m.SET_STATUS: m.U64.pack(m.ACKNOWLEDGE),
     }
     return state.get(request, b"")
 
@@ -89,6 +127,9 @@ def good_fds(fe, request):
     if request == m.SET_LOG_BASE:
         fe.log = fe.log or DirtyLog(fe.memory)
         return [fe.log.fd]
+    if request in (m.ADD_MEM_REG, m.SET_INFLIGHT_FD):
+        fe.extra = getattr(fe, "extra", None) or Region(0x300000000, 0x10000, 0x7D0000000000)
+        return [fe.extra.fd]
     eventfds = {m.SET_VRING_KICK: fe.kick, m.SET_VRING_CALL: fe.call, m.SET_VRING_ERR: fe.err}
     return [eventfds[request][TX]] if request in eventfds else []
 
@@ -107,7 +148,7 @@ def must_close(fe, request, payload=b"", fds=(), flags=m.VERSION, size=None):
 def test_good_message_is_good(ready, request_):
     """The ground for the tests below: what they break works when it is whole."""
     ready.conn.send(request_, good_payload(ready, request_), good_fds(ready, request_))
-    if request_ in (m.GET_FEATURES, m.GET_PROTOCOL_FEATURES, m.GET_QUEUE_NUM, m.GET_VRING_BASE, m.SET_LOG_BASE):
+    if request_ in OWN_REPLY:
         assert ready.conn.receive()[0] == request_
     ready.conn.settle()
 
@@ -133,19 +174,32 @@ def test_size_field_lies(ready, request_, size):
 
 
 @pytest.mark.parametrize("need_reply", [0, m.NEED_REPLY])
-@pytest.mark.parametrize("request_", [0, 26, 41, 100, 0xFFFF, 0x10000, 0x80000001, 0xFFFFFFFF])
+@pytest.mark.parametrize("request_", [0, 46, 100, 0xFFFF, 0x10000, 0x80000001, 0xFFFFFFFF])
 def test_unknown_request(ready, request_, need_reply):
     must_close(ready, request_, b"", (), m.VERSION | need_reply)
 
 
-NOT_OFFERED = [
-    m.NET_SET_MTU, m.SET_BACKEND_REQ_FD, m.IOTLB_MSG, m.GET_CONFIG, m.GET_INFLIGHT_FD, m.ADD_MEM_REG, m.SET_STATUS
-]
+NOT_OFFERED = """
+    SET_BACKEND_REQ_FD IOTLB_MSG SET_VRING_ENDIAN GET_CONFIG SET_CONFIG CREATE_CRYPTO_SESSION CLOSE_CRYPTO_SESSION
+    POSTCOPY_ADVISE POSTCOPY_LISTEN POSTCOPY_END GPU_SET_SOCKET VRING_KICK GET_SHARED_OBJECT SET_DEVICE_STATE_FD
+    CHECK_DEVICE_STATE GET_SHMEM_CONFIG GET_VRING_BASE_SKIP_DRAIN
+""".split()
 
 
-@pytest.mark.parametrize("request_", NOT_OFFERED)
-def test_request_of_a_feature_that_is_not_offered(ready, request_):
-    must_close(ready, request_, bytes(8), [ready.kick[0]] if request_ == m.SET_BACKEND_REQ_FD else ())
+@pytest.mark.parametrize("name", NOT_OFFERED)
+def test_request_of_a_feature_that_is_not_offered(ready, name):
+    request = getattr(m, name)
+    fds = [ready.kick[0]] if request in (m.SET_BACKEND_REQ_FD, m.GPU_SET_SOCKET, m.SET_DEVICE_STATE_FD) else ()
+    must_close(ready, request, bytes(8), fds, m.VERSION | m.NEED_REPLY)
+
+
+@pytest.mark.parametrize("request_", sorted(NEEDS), ids=[NAMES[r] for r in sorted(NEEDS)])
+def test_request_whose_feature_was_not_negotiated(daemon, wire, quiet, request_):
+    """Offered is not enough: the front-end has to say that it uses it."""
+    with checks.connect(daemon.socket, protocol=OFFERED & ~NEEDS[request_]) as fe:
+        fe.hello()
+        must_close(fe, request_, good_payload(fe, request_), good_fds(fe, request_))
+    checks.still_serves(daemon, wire)
 
 
 @pytest.mark.parametrize("flags", [0, 2, 3, m.VERSION | m.REPLY, 0xFFFFFFFF])
@@ -175,7 +229,7 @@ def test_too_many_descriptors(ready, daemon, request_, count):
         ready.conn.send(m.GET_FEATURES)
         while ready.conn.receive()[0] != m.GET_FEATURES:
             pass
-        if request_ not in (m.SET_VRING_KICK, m.SET_LOG_BASE):
+        if request_ not in (m.SET_VRING_KICK, m.SET_LOG_BASE, m.ADD_MEM_REG, m.SET_INFLIGHT_FD):
             assert len(daemon.fds()) <= before, "descriptors nobody asked for were kept"
     except m.Closed:
         pass
@@ -284,9 +338,9 @@ def test_feature_that_was_not_offered(ready, bit):
     must_close(ready, m.SET_FEATURES, m.U64.pack(ready.features | 1 << bit))
 
 
-@pytest.mark.parametrize("bit", [4, 5, 8, 12, 15, 16, 63])
+@pytest.mark.parametrize("bit", [5, 6, 7, 8, 9, 10, 11, 14, 17, 18, 19, 20, 21, 22, 23, 24, 63])
 def test_protocol_feature_that_was_not_offered(ready, bit):
-    must_close(ready, m.SET_PROTOCOL_FEATURES, m.U64.pack(PROTOCOL | 1 << bit))
+    must_close(ready, m.SET_PROTOCOL_FEATURES, m.U64.pack(OFFERED | 1 << bit))
 
 
 # --- ring addresses -----------------------------------------------------------------------
@@ -367,7 +421,7 @@ def test_rings_before_memory(front):
 @per_request()
 def test_first_message_of_a_connection(daemon, wire, quiet, request_):
     """Any message may come first. Whatever happens, it happens to this connection."""
-    fe = checks.connect(daemon.socket)
+    fe = checks.connect(daemon.socket, protocol=OFFERED)
     try:
         fe.conn.send(request_, good_payload(fe, request_), good_fds(fe, request_))
         fe.conn.send(m.GET_FEATURES)
@@ -381,7 +435,7 @@ def test_first_message_of_a_connection(daemon, wire, quiet, request_):
 @per_request()
 def test_message_in_the_middle_of_traffic(daemon, wire, quiet, request_):
     """A good message at the wrong time, rings running: refused or taken, never a crash."""
-    with checks.connect(daemon.socket) as fe:
+    with checks.connect(daemon.socket, protocol=OFFERED) as fe:
         fe.start()
         checks.both_ways(fe, wire)
         try:
@@ -419,81 +473,3 @@ def test_ring_resized_while_running(running, daemon, wire):
 
 
 # --- pieces -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cut", [1, 4, 11, 12, 13, 19])
-@pytest.mark.parametrize("with_fd", [False, True])
-def test_half_a_message_then_hang_up(daemon, wire, quiet, cut, with_fd):
-    for _ in range(5):
-        fe = checks.connect(daemon.socket)
-        whole = m.HEADER.pack(m.SET_VRING_CALL, m.VERSION, 8) + m.U64.pack(0)
-        fe.conn.send_raw(whole[:cut], [fe.kick[0]] * with_fd)
-        fe.close()
-    checks.still_serves(daemon, wire)
-    daemon.holds_nothing()
-
-
-def test_hang_up_without_reading_replies(daemon, wire, quiet):
-    for _ in range(20):
-        fe = checks.connect(daemon.socket)
-        fe.conn.send_raw(m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0) * 50)
-        fe.close()
-    checks.still_serves(daemon, wire)
-
-
-def test_front_end_that_never_reads(daemon, running, wire):
-    """Replies pile up until the socket is full: godwitd may drop the connection, not stall."""
-    fe = running
-    fe.conn.sock.setblocking(False)
-    block = m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0) * 100
-    deadline = time.monotonic() + 1
-    try:
-        while time.monotonic() < deadline:
-            fe.conn.sock.send(block)
-    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-        pass
-    fe.conn.close()
-    checks.still_serves(daemon, wire)
-
-
-def test_byte_by_byte(daemon, wire, quiet):
-    """A stream may arrive in any pieces; descriptors come with the first byte."""
-    with checks.connect(daemon.socket) as fe:
-        send_whole = fe.conn.send_raw
-
-        def one_by_one(data, fds=()):
-            send_whole(data[:1], fds)
-            for i in range(1, len(data)):
-                send_whole(data[i : i + 1])
-
-        fe.conn.send_raw = one_by_one
-        fe.start()
-        fe.conn.send_raw = send_whole
-        checks.both_ways(fe, wire)
-        fe.stop()
-
-
-def test_half_a_message_does_not_stop_traffic(running, wire):
-    fe = running
-    whole = m.HEADER.pack(m.GET_FEATURES, m.VERSION, 0)
-    fe.conn.send_raw(whole[:5])
-    for _ in range(20):
-        checks.both_ways(fe, wire)
-        fe.post()
-        fe.publish(RX)
-    fe.conn.send_raw(whole[5:])
-    assert fe.conn.receive()[0] == m.GET_FEATURES
-
-
-def test_junk(daemon, wire, quiet):
-    """Bytes that are no protocol at all."""
-    for seed in range(30):
-        conn = checks.connect(daemon.socket)
-        try:
-            conn.conn.send_raw(m.random_bytes(seed, 300))
-            conn.conn.sock.shutdown(socket.SHUT_WR)
-            conn.conn.wait_closed()
-        except (m.Closed, OSError):
-            pass
-        conn.close()
-    checks.still_serves(daemon, wire)

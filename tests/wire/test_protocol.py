@@ -7,7 +7,7 @@ import pytest
 
 from lib import checks
 from lib import messages as m
-from lib.frontend import FEATURES, PROTOCOL, RX, TX
+from lib.frontend import FEATURES, OFFERED, PROTOCOL, RX, TX
 from lib.memory import DirtyLog
 from lib.wire import ETH_P_RARP, GUEST_MAC, frame
 
@@ -24,7 +24,7 @@ def test_offer(front):
     assert features & wanted == wanted, f"{features:#x}"
     refused = m.F_RING_PACKED | m.F_ACCESS_PLATFORM | m.NET_F_GUEST_ANNOUNCE
     assert not features & refused, f"{features:#x}"
-    assert front.conn.ask_u64(m.GET_PROTOCOL_FEATURES) == PROTOCOL
+    assert front.conn.ask_u64(m.GET_PROTOCOL_FEATURES) == OFFERED
     front.conn.send(m.SET_PROTOCOL_FEATURES, m.U64.pack(PROTOCOL))
     assert front.conn.ask_u64(m.GET_QUEUE_NUM) == 1
 

@@ -11,7 +11,11 @@ from .virtqueue import SplitQueue
 RX, TX = 0, 1
 
 FEATURES = m.F_VERSION_1 | m.NET_F_MRG_RXBUF | m.F_INDIRECT | m.F_EVENT_IDX | m.F_PROTOCOL_FEATURES
+# What a front-end that knows little negotiates, and all that is offered.
 PROTOCOL = m.PF_MQ | m.PF_LOG_SHMFD | m.PF_RARP | m.PF_REPLY_ACK
+OFFERED = (
+    PROTOCOL | m.PF_MTU | m.PF_INFLIGHT_SHMFD | m.PF_RESET_DEVICE | m.PF_CONFIGURE_MEM_SLOTS | m.PF_STATUS
+)
 
 HDR = struct.Struct("<BBHHHHH")
 
@@ -37,6 +41,7 @@ class FrontEnd:
         self.log = None
         self.log_addr = [q.used for q in self.queues]
         self.conn = m.Connection(path, sock)
+        self.shared = []
         self._partial = []
         self._tx_slots = []
 
@@ -92,6 +97,13 @@ class FrontEnd:
             self.conn.send(m.SET_FEATURES, payload)
 
     def set_mem_table(self):
+        if self.protocol & m.PF_CONFIGURE_MEM_SLOTS:
+            # As QEMU: what is there is not sent again.
+            for r in self.memory.regions:
+                if r not in self.shared:
+                    self.sync(m.ADD_MEM_REG, m.mem_reg(r.entry()), [r.fd])
+                    self.shared.append(r)
+            return
         payload, fds = m.mem_table(self.memory.table()), self.memory.fds()
         if self.reply_ack:
             self.sync(m.SET_MEM_TABLE, payload, fds)

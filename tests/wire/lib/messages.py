@@ -30,10 +30,29 @@ SEND_RARP = 19
 NET_SET_MTU = 20
 SET_BACKEND_REQ_FD = 21
 IOTLB_MSG = 22
+SET_VRING_ENDIAN = 23
 GET_CONFIG = 24
+SET_CONFIG = 25
+CREATE_CRYPTO_SESSION = 26
+CLOSE_CRYPTO_SESSION = 27
+POSTCOPY_ADVISE = 28
+POSTCOPY_LISTEN = 29
+POSTCOPY_END = 30
 GET_INFLIGHT_FD = 31
+SET_INFLIGHT_FD = 32
+GPU_SET_SOCKET = 33
+RESET_DEVICE = 34
+VRING_KICK = 35
+GET_MAX_MEM_SLOTS = 36
 ADD_MEM_REG = 37
+REM_MEM_REG = 38
 SET_STATUS = 39
+GET_STATUS = 40
+GET_SHARED_OBJECT = 41
+SET_DEVICE_STATE_FD = 42
+CHECK_DEVICE_STATE = 43
+GET_SHMEM_CONFIG = 44
+GET_VRING_BASE_SKIP_DRAIN = 45
 
 VERSION = 0x1
 REPLY = 0x4
@@ -57,6 +76,12 @@ PF_MQ = 1 << 0
 PF_LOG_SHMFD = 1 << 1
 PF_RARP = 1 << 2
 PF_REPLY_ACK = 1 << 3
+PF_MTU = 1 << 4
+PF_INFLIGHT_SHMFD = 1 << 12
+PF_RESET_DEVICE = 1 << 13
+PF_INBAND_NOTIFICATIONS = 1 << 14
+PF_CONFIGURE_MEM_SLOTS = 1 << 15
+PF_STATUS = 1 << 16
 
 VRING_F_LOG = 1
 
@@ -66,7 +91,11 @@ STATE = struct.Struct("=II")
 ADDR = struct.Struct("=IIQQQQ")
 REGION = struct.Struct("=QQQQ")
 MEM_HEAD = struct.Struct("=II")
+MEM_REG = struct.Struct("=QQQQQ")
 LOG = struct.Struct("=QQ")
+INFLIGHT = struct.Struct("=QQHH")
+# Status bits, virtio 1.2, 2.1
+ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED = 1, 2, 4, 8, 128
 
 # A reply that takes longer than this is a hang. Generous: the suite also runs under ASan beside other work.
 REPLY_TIMEOUT_S = 10.0
@@ -84,6 +113,11 @@ def mem_table(regions, count=None):
     """Payload of SET_MEM_TABLE for (gpa, size, uva, mmap_offset) tuples; @p count lies about their number."""
     head = MEM_HEAD.pack(len(regions) if count is None else count, 0)
     return head + b"".join(REGION.pack(*r) for r in regions)
+
+
+def mem_reg(region, padding=0):
+    """Payload of ADD_MEM_REG and REM_MEM_REG for one (gpa, size, uva, mmap_offset)."""
+    return MEM_REG.pack(padding, *region)
 
 
 class Connection:
@@ -150,6 +184,23 @@ class Connection:
         assert len(body) == 8, f"reply to {request} has {len(body)} bytes"
         return U64.unpack(body)[0]
 
+    def ask_fd(self, request, payload=b""):
+        """Send, and return (payload, descriptor) of a reply that brings one; the descriptor is the caller's."""
+        self.send(request, payload)
+        if not select.select([self.sock], [], [], REPLY_TIMEOUT_S)[0]:
+            raise NoReply
+        data, anc, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(16))
+        if not data:
+            raise Closed
+        fds = array.array("i")
+        for level, kind, body in anc:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
+        got, rflags, size = HEADER.unpack(data[:12])
+        assert got == request and rflags == VERSION | REPLY and len(data) == 12 + size
+        assert len(fds) == 1, f"{len(fds)} descriptors came"
+        return data[12:], fds[0]
+
     def settle(self):
         """Return once the back-end has worked through everything sent so far."""
         return self.ask_u64(GET_FEATURES)
@@ -177,6 +228,13 @@ def eventfd_take(fd):
         return os.eventfd_read(fd)
     except BlockingIOError:
         return 0
+
+
+def eventfd_fill(fd):
+    """Raise an eventfd's count to its maximum, so that one more write would block."""
+    if select.select([fd], [], [], 0)[0]:
+        os.eventfd_read(fd)
+    os.eventfd_write(fd, 2**64 - 2)
 
 
 def eventfd_wait(fd, timeout):
