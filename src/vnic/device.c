@@ -17,6 +17,8 @@
 /* How long a detach may wait for the port to send what it was given. */
 #define DRAIN_LIMIT_NS 5000000u
 
+static const uint8_t zero[6];
+
 int device_init(struct vnic *v, struct err *e)
 {
 	struct device *d = &v->dev;
@@ -40,8 +42,6 @@ void device_end(struct vnic *v)
 
 static int mac_check(const uint8_t *mac, struct err *e)
 {
-	static const uint8_t zero[6];
-
 	if (mac && ((mac[0] & 1) || memcmp(mac, zero, sizeof(zero)) == 0))
 		return err_set(e, -EINVAL,
 			       "the MAC address is no station's: the first byte must be even, and "
@@ -76,7 +76,7 @@ void device_in(struct vnic *v)
 	path_set_port(v->path, &v->vf, false, 0);
 	path_resume(v->path);
 	/* Before the first front-end there is nobody whose place has changed. */
-	if (!v->connections)
+	if (!v->connections || !d->has_mac)
 		return;
 	/* A front-end that asked for an announcement meanwhile knows the address best. */
 	memcpy(mac, v->announce_left ? v->announce_mac : d->mac, sizeof(mac));
@@ -101,8 +101,9 @@ static int device_keep(struct vnic *v, const char *name, struct err *e)
 		return err_set(e, -ENOMEM, "no memory");
 	free(d->name);
 	d->name = copy;
+	/* Some virtual devices have none of their own. */
+	d->has_mac = memcmp(v->vf.mac, zero, sizeof(zero)) != 0;
 	memcpy(d->mac, v->vf.mac, sizeof(d->mac));
-	d->has_mac = true;
 	d->mtu = v->vf.mtu;
 	return 0;
 }
