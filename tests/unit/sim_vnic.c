@@ -29,6 +29,8 @@ static void on_event(void *arg, const struct vnic_event *ev)
 	size_t used = strlen(s->events);
 
 	assert_non_null(ev->detail);
+	if (strcmp(ev->name, "state") == 0)
+		return;
 	snprintf(s->events + used, sizeof(s->events) - used, "%s ", ev->name);
 }
 

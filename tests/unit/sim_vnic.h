@@ -11,7 +11,7 @@
 struct sim_vnic {
 	struct sim_frontend f;
 	struct vnic *v;
-	/** Names of the events so far, each followed by a blank. */
+	/** Names of the events so far, each followed by a blank; without "state". */
 	char events[1024];
 	uint32_t sent, got;
 	uint16_t rx_head;

@@ -4,14 +4,13 @@ import errno
 import os
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from conftest import DEVICE, FAR, MAC
+from conftest import DEVICE, MAC
 from lib import checks, process
 from lib import messages as m
-from lib.frontend import RX, TX
+from lib.frontend import TX
 from lib.memory import DirtyLog
 from lib.wire import ETH_P_RARP, ETHERTYPE, GUEST_MAC, Wire, frame, number_of, veth
 
@@ -105,13 +104,13 @@ def test_hold_loses_nothing(served, wire):
     _, ctl, fe = served
     sent, got = [], []
     for _ in range(20):
-        sent += numbered(fe, 40)
+        sent += numbered(fe, 20)
         ctl.detach(hold=True)
-        sent += numbered(fe, 40)
+        sent += numbered(fe, 20)
         time.sleep(0.005)
         ctl.attach(DEVICE)
-        fe.drain_tx(80)
-        got += wire.receive(80)
+        fe.drain_tx(40)
+        got += wire.receive(40)
     assert [number_of(data) for data in got] == sent
 
 
@@ -119,7 +118,7 @@ def test_held_frames_are_not_taken(served):
     _, ctl, fe = served
     before = fe.tx.device_idx()
     ctl.detach(hold=True)
-    numbered(fe, 40)
+    numbered(fe, 20)
     time.sleep(0.1)
     assert fe.tx.device_idx() == before
     assert fe.get_base(TX) == before & 0xFFFF
@@ -131,7 +130,8 @@ def test_another_network(served, wire, other_wire):
     ctl.detach()
     shown = ctl.attach(OTHER)
     assert shown["device"]["mac"] == MAC and shown["device"]["name"] == OTHER
-    assert Path(f"/sys/class/net/{OTHER_NEAR}/address").read_text(encoding="ascii").strip() == MAC
+    link = subprocess.run(["ip", "link", "show", OTHER_NEAR], capture_output=True, text=True, check=True)
+    assert f"link/ether {MAC} " in link.stdout
     wire.poll()
     checks.both_ways(fe, other_wire)
     assert wire.poll() == []
@@ -241,6 +241,8 @@ def test_all_kinds_of_devices(served, wire, other_wire, device):
         fds = fds or len(daemon.fds())
         assert len(daemon.fds()) == fds
     ctl.attach(DEVICE)
+    # net_null never stops to receive: it has used up the guest's buffers.
+    fe.fill(64)
     checks.both_ways(fe, wire)
 
 
@@ -266,7 +268,7 @@ def test_started_and_ended_without_a_device(own_namespaces):
 def test_ended_while_detached(served):
     daemon, ctl, fe = served
     ctl.detach(hold=True)
-    numbered(fe, 40)
+    numbered(fe, 20)
 
 
 def resident_kib(daemon):
