@@ -128,7 +128,7 @@ static void link_look(struct vnic *v)
 		return;
 	d->link_up = up;
 	d->link_changes++;
-	log_notice("the link of device %s is %s", d->name, up ? "up" : "down");
+	log_notice("the device's link is %s", up ? "up" : "down");
 	vnic_event(v, "link", up ? "up" : "down");
 }
 

@@ -130,7 +130,9 @@ static void *traffic_main(void *arg)
 		bool stop = atomic_load(&t->stop), some = stop ? false : put_in(t);
 
 		/* The older port's frames first: what it has goes before what the other one gets. */
-		some |= from_wire(t, &s.port) | from_wire(t, &other) | to_guest(t);
+		some = from_wire(t, &s.port) || some;
+		some = from_wire(t, &other) || some;
+		some = to_guest(t) || some;
 		if (some)
 			idle_since = clock_now_ns();
 		else if (stop && clock_now_ns() - idle_since > 200000000)
