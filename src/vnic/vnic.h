@@ -18,7 +18,7 @@ uint64_t vnic_features(void);
 
 struct vnic_config {
 	const char *name;
-	/** DPDK devargs. */
+	/** DPDK devargs; "none": start without a device, and wait for vnic_attach(). */
 	const char *device;
 	/** NULL: the port's own. */
 	const uint8_t *mac;
@@ -48,6 +48,35 @@ int vnic_connect(struct vnic *v, int fd);
 
 /** True when the front-end that is connected, or else the last one, has sent anything. */
 bool vnic_served(const struct vnic *v);
+/**
+ * Take a device while the vNIC lives: it gets the vNIC's MAC address and MTU, and the guest, which
+ * saw nothing but silence, is announced. When this fails, nothing has changed.
+ * @param device  DPDK devargs
+ * @param mac     the vNIC's MAC address from now on; NULL: the one that it has, or, before its first
+ *                device, that device's
+ * @return        0; -EBUSY: one is attached; -EINVAL: no device is named so, or no such address;
+ *                -EMSGSIZE: its MTU is below what the guest was promised; others as of vf_attach()
+ * Thread:        control; takes milliseconds to seconds, while the worker goes on.
+ */
+int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct err *e);
+/**
+ * Give the device back while the vNIC lives: the front-end, its rings and a migration go on.
+ * @param hold  what the guest sends meanwhile waits in its ring instead of being dropped
+ * @return      0, or -ENODEV: there is none
+ * Thread:      control, as above.
+ */
+int vnic_detach(struct vnic *v, bool hold, struct err *e);
+
+struct vnic_event {
+	/** "attached", "detached", "port-reset", "port-back", "port-removed", "link" … */
+	const char *name;
+	/** What it is about: a device, a reason, "up" or "down"; never NULL. */
+	const char *detail;
+};
+
+/** Call @p fn with each event; one listener. The strings live for the call. */
+void vnic_on_event(struct vnic *v, void (*fn)(void *arg, const struct vnic_event *ev), void *arg);
+
 /** State. */
 enum vnic_state vnic_state(const struct vnic *v);
 /** Print state and counters as text. */
