@@ -117,7 +117,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 	struct vnic_config vc = { .name = o->name,
 				  .device = o->device,
 				  .mac = o->has_mac ? o->mac : NULL,
-				  .incoming = o->incoming };
+				  .incoming = o->incoming,
+				  .features_off = o->features_off,
+				  .mtu = (uint16_t)o->mtu };
 	struct eal_config ec = { .memory_mib = o->memory_mib, .cpus = o->cpus, .name = o->name };
 	uint64_t began = clock_now_ns();
 	struct eal_facts facts;

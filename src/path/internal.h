@@ -8,6 +8,8 @@
 #include "path/path.h"
 
 #define PATH_BURST 32
+/* The most segments that a frame of the guest's may be cut into: they bound the worker's time. */
+#define PATH_GSO_MAX 256
 
 struct rte_mbuf;
 
@@ -17,13 +19,14 @@ struct path {
 	bool active[PATH_DIRECTIONS], enabled[PATH_DIRECTIONS];
 	uint8_t header_bytes;
 	bool mergeable;
+	unsigned int offloads;
 	struct path_counters counters;
 
 	/* Received, and waiting for the guest to post buffers. */
 	struct rte_mbuf *rx_held[PATH_BURST];
 	uint16_t rx_at, rx_count;
 	/* Taken from the guest, and waiting for the port to have room. */
-	struct rte_mbuf *tx_held[PATH_BURST];
+	struct rte_mbuf *tx_held[PATH_BURST + PATH_GSO_MAX];
 	uint16_t tx_count;
 	/*
 	 * One chain for transmit and for a frame's first, one for a frame's further ones: too large

@@ -223,6 +223,11 @@ void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable)
 	p->mergeable = mergeable;
 }
 
+void path_set_offloads(struct path *p, unsigned int offloads)
+{
+	p->offloads = offloads;
+}
+
 void path_discard(struct path *p)
 {
 	struct rte_mbuf *burst[PATH_BURST];

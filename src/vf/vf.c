@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "vf/eal.h"
+#include "vf/offload.h"
 
 #define RING_DEPTH 512
 /* Both rings full, a burst held on each side, and some in the driver's hands. */
@@ -64,30 +65,50 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 		device, *why ? ": " : "", why);
 }
 
-static int pool_create(struct vf *vf, struct err *e)
+static int pool_create(struct vf *vf, uint16_t room, struct err *e)
 {
-	vf->pool = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-					   SOCKET_ID_ANY);
+	vf->pool = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0,
+					   (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
 	if (!vf->pool)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);
 	return 0;
 }
 
-/*
- * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
- * port's.
- */
-static int port_configure(struct vf *vf, struct err *e)
+/* What the interface or the card has been set to, which may be less than DPDK believes. */
+static int port_mtu(struct vf *vf, uint16_t wanted, struct err *e)
+{
+	int rc = wanted ? rte_eth_dev_set_mtu(vf->port, wanted) : 0;
+
+	if (rc && rc != -ENOTSUP)
+		return err_set(e, rc,
+			       "the device does not take MTU %u (%s): set it on the PF first",
+			       wanted, rte_strerror(-rc));
+	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
+		vf->mtu = RTE_ETHER_MTU;
+	if (!wanted && vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
+		vf->mtu = RTE_ETHER_MTU;
+	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);
+	return 0;
+}
+
+/* What the guest was offered needs no offload of the port's: what there is, is used. */
+static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(vf->port, &info);
+	uint16_t room;
 
 	if (rc)
 		return err_set(e, rc, "the driver does not describe its device: %s",
 			       rte_strerror(-rc));
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
+	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, &room, e);
+	if (!rc)
+		rc = pool_create(vf, room, e);
+	if (rc)
+		return rc;
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
 	rc = rte_eth_dev_configure(vf->port, 1, 1, &conf);
@@ -101,12 +122,7 @@ static int port_configure(struct vf *vf, struct err *e)
 	if (rc)
 		return err_set(e, rc, "device does not take its configuration: %s",
 			       rte_strerror(-rc));
-	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
-		vf->mtu = RTE_ETHER_MTU;
-	if (vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
-		vf->mtu = RTE_ETHER_MTU;
-	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);
-	return 0;
+	return port_mtu(vf, cfg->mtu, e);
 }
 
 static int port_mac(struct vf *vf, const uint8_t *mac, struct err *e)
@@ -171,9 +187,7 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	if (vf->facts.pci[0] && !vf->facts.is_vf)
 		log_notice("%s is no VF: the whole card is taken", vf->facts.pci);
 	vf->attached = true;
-	rc = pool_create(vf, e);
-	if (!rc)
-		rc = port_configure(vf, e);
+	rc = port_configure(vf, cfg, e);
 	if (!rc)
 		rc = port_mac(vf, cfg->mac, e);
 	if (!rc)

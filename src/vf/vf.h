@@ -13,6 +13,22 @@
 
 struct rte_mempool;
 
+/** What a port does by itself, as a mask. */
+enum vf_offload {
+	/** It computes the checksum of an IPv4 header, of TCP, of UDP. */
+	VF_TX_IP_CSUM = 1,
+	VF_TX_TCP_CSUM = 2,
+	VF_TX_UDP_CSUM = 4,
+	/** It cuts TCP over IPv4 and over IPv6 into segments. */
+	VF_TX_TSO = 8,
+	/** It sends a frame that lies in several buffers. */
+	VF_TX_SCATTER = 16,
+	/** It receives a frame into several buffers. */
+	VF_RX_SCATTER = 32,
+	/** It checks received checksums, and says which are good. */
+	VF_RX_CSUM = 64,
+};
+
 /** An attached, started port with one receive and one transmit queue. */
 struct vf {
 	bool attached;
@@ -21,6 +37,10 @@ struct vf {
 	uint16_t mtu;
 	/** The largest frame taken from the guest: MTU, Ethernet header and two VLAN tags. */
 	uint16_t max_frame_bytes;
+	/** A mask of enum vf_offload. */
+	unsigned int offloads;
+	/** The most buffers of a frame to be cut, and of what becomes one frame on the wire. */
+	uint16_t tx_segments_max, tx_frame_segments_max;
 	uint8_t mac[6];
 	bool allmulticast;
 	char driver[64];
@@ -34,6 +54,8 @@ struct vf_config {
 	const char *device;
 	/** The MAC address that the port shall have; NULL: keep its own. */
 	const uint8_t *mac;
+	/** The MTU that the port shall have; 0: its own, 1500 at most. */
+	uint16_t mtu;
 };
 
 /** Counters of the port itself. */

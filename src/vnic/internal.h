@@ -39,6 +39,12 @@ struct vnic {
 	void *on_disconnect_arg;
 };
 
+/**
+ * Whether @p vf can carry what the guest was promised.
+ * @return  0, or -ERANGE with the sentence that says what the port lacks
+ */
+int vnic_features_check(const struct vnic *v, const struct vf *vf, struct err *e);
+
 /** Make the announcement timer. Returns 0 or -errno. */
 int announce_init(struct vnic *v);
 /** Announce @p mac several times, as soon as the transmit ring runs. */

@@ -120,6 +120,13 @@ static uint16_t port_tx(void *queue, struct rte_mbuf **m, uint16_t n)
 	return queue_put(&p->tx, m, n, atomic_load(&p->tx_room));
 }
 
+static uint16_t port_prepare(void *queue, struct rte_mbuf **m, uint16_t n)
+{
+	struct sim_port *p = queue;
+
+	return p->refuses ? 0 : n;
+}
+
 void sim_port_dpdk(void)
 {
 	/* More than can be free: it takes ordinary pages whatever the machine has reserved. */
@@ -142,7 +149,9 @@ void sim_port_new(struct sim_port *p)
 			     .rx_depth = 64,
 			     .tx_depth = 64,
 			     .mtu = 1500,
-			     .max_frame_bytes = 1522 };
+			     .max_frame_bytes = 1522,
+			     .tx_segments_max = UINT16_MAX,
+			     .tx_frame_segments_max = UINT16_MAX };
 	p->vf.pool = rte_pktmbuf_pool_create_by_ops("sim", SIM_PORT_MBUFS, 0, 0,
 						    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY,
 						    "sim_stack");
@@ -154,6 +163,7 @@ void sim_port_new(struct sim_port *p)
 	ops->txq.clbk = callbacks;
 	ops->rx_pkt_burst = port_rx;
 	ops->tx_pkt_burst = port_tx;
+	ops->tx_pkt_prepare = port_prepare;
 }
 
 void sim_port_free(struct sim_port *p)
@@ -187,6 +197,8 @@ bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32
 			assert_int_equal(rte_pktmbuf_chain(first, m), 0);
 		done += n;
 	}
+	if (first)
+		first->ol_flags |= p->rx_flags;
 	if (queue_put(&p->rx, &first, 1, SIM_PORT_QUEUE) == 1)
 		return true;
 	rte_pktmbuf_free(first);
@@ -195,16 +207,26 @@ bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32
 
 int sim_port_sent(struct sim_port *p, void *bytes, uint32_t size)
 {
+	int len, done = 0, segments = 0;
 	struct rte_mbuf *m;
-	int len;
 
 	if (queue_get(&p->tx, &m, 1) == 0)
 		return -1;
 	len = (int)m->pkt_len;
-	assert_int_equal(m->nb_segs, 1);
-	assert_int_equal(m->data_len, len);
 	assert_true((uint32_t)len <= size);
-	memcpy(bytes, rte_pktmbuf_mtod(m, void *), (size_t)len);
+	p->sent = (struct sim_sent){ .flags = m->ol_flags,
+				     .l2_bytes = m->l2_len,
+				     .l3_bytes = m->l3_len,
+				     .l4_bytes = m->l4_len,
+				     .size = m->tso_segsz,
+				     .segments = m->nb_segs };
+	for (const struct rte_mbuf *at = m; at; at = at->next) {
+		memcpy((uint8_t *)bytes + done, rte_pktmbuf_mtod(at, void *), at->data_len);
+		done += at->data_len;
+		segments++;
+	}
+	assert_int_equal(done, len);
+	assert_int_equal(segments, m->nb_segs);
 	rte_pktmbuf_free(m);
 	return len;
 }
