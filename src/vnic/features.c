@@ -192,15 +192,14 @@ unsigned int vnic_features_offloads(uint64_t acked)
 
 int vnic_features_check(const struct vnic *v, const struct vf *vf, struct err *e)
 {
-	const struct vhost_state *s = v->session ? vhost_session_state(v->session) : NULL;
+	uint16_t promised = v->cfg.mtu ? v->cfg.mtu : v->mtu;
 
-	/* Checksums and segmentation are done here where the port does not: what is left is the size. */
-	if (v->cfg.mtu && vf->mtu < v->cfg.mtu)
+	/* Checksums and segments are made here where the port does not: what is left is the size. */
+	if (vf->mtu < promised)
 		return err_set(
 			e, -ERANGE,
-			"the device's MTU is %u, and the guest %s %u: raise it on the PF, or "
-			"take another device",
-			vf->mtu, s && vhost_has(s, VIRTIO_NET_F_MTU) ? "was told" : "may use",
-			v->cfg.mtu);
+			"the device's MTU is %u, and the guest relies on %u: raise it on the PF, "
+			"or take another device",
+			vf->mtu, promised);
 	return 0;
 }

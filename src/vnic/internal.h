@@ -24,6 +24,8 @@ struct vnic {
 	bool ever_bound;
 	/** No ring was started on this connection yet. */
 	bool fresh;
+	/** What the guest may rely on: the MTU of its first device. 0: it had none yet. */
+	uint16_t mtu;
 	/** The VM has yet to arrive. */
 	bool awaiting_arrival;
 

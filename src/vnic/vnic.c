@@ -234,6 +234,7 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	rc = vf_attach(&v->vf, &vc, e);
 	if (!rc)
 		rc = vnic_features_check(v, &v->vf, e);
+	v->mtu = v->vf.mtu;
 	if (!rc)
 		rc = path_new(&v->vf, &v->path, e);
 	if (!rc) {

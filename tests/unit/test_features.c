@@ -126,9 +126,12 @@ static void a_port_that_is_too_small(void **state)
 	assert_non_null(strstr(e.text, "9000"));
 	vf.mtu = 9000;
 	assert_ok(vnic_features_check(&v, &vf, &e), e);
+	/* Nothing was said: what its first device had, and any will do as the first. */
 	v.cfg.mtu = 0;
 	vf.mtu = 1280;
 	assert_ok(vnic_features_check(&v, &vf, &e), e);
+	v.mtu = 1500;
+	assert_err(vnic_features_check(&v, &vf, &e), -ERANGE, e, "relies on 1500");
 }
 
 int main(void)
