@@ -47,16 +47,13 @@ static int first_check(const struct path *p, uint64_t left)
  */
 static uint8_t frame_flags(const struct path *p, const struct rte_mbuf *m)
 {
-	const uint64_t outer = RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD;
+	const uint64_t all = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK |
+			     RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD;
+	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 
-	if (!(p->offloads & PATH_RX_CSUM))
+	if (!(p->offloads & PATH_RX_CSUM) || ip == RTE_MBUF_F_RX_IP_CKSUM_BAD)
 		return 0;
-	return (m->ol_flags & (RTE_MBUF_F_RX_L4_CKSUM_MASK | outer)) ==
-				       RTE_MBUF_F_RX_L4_CKSUM_GOOD &&
-			       (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) !=
-				       RTE_MBUF_F_RX_IP_CKSUM_BAD ?
-		       NET_DATA_VALID :
-		       0;
+	return (m->ol_flags & all) == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? NET_DATA_VALID : 0;
 }
 
 /*

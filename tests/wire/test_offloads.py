@@ -11,7 +11,7 @@ from lib.frontend import FEATURES, HDR, TX
 from lib.tcpip import V6 as V6_ADDRESSES
 from lib.tcpip import (ACK, DATA_VALID, GSO_ECN, GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, PSH, RST, SYN, URG, Flow, Received,
                        pseudo, reassemble, total)
-from lib.wire import GUEST_MAC, PEER_MAC, Wire, frame
+from lib.wire import GUEST_MAC, MTU, PEER_MAC, Wire, frame
 from test_show import counters, grown
 
 OFFLOADS = FEATURES | m.NET_F_CSUM | m.NET_F_HOST_TSO4 | m.NET_F_HOST_TSO6 | m.NET_F_HOST_ECN
@@ -359,3 +359,55 @@ def test_guest_that_did_not_ask_learns_nothing(tap):
         header, _, _ = checks.from_wire(fe, wire, to_guest(Flow(), "tcp", data(200)))
         assert header == HDR.pack(0, 0, 0, 0, 0, 0, 1)
         fe.stop()
+
+
+# --- sizes ---------------------------------------------------------------------------------
+
+
+def test_device_that_does_not_take_the_mtu_is_refused(own_namespaces):
+    args = [process.BINARY, "--name", "mtu", "--device", "net_af_packet0,iface=gwv0", "--mtu", "9000"]
+    done = subprocess.run(args, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "--mtu 9000: the device takes at most 1500" in done.stderr
+
+
+def test_small_mtu_is_given_to_the_device_and_kept(own_namespaces, wire, quiet):
+    """Frames up to it with two tags pass, whole or cut; larger ones are dropped and counted."""
+    d = process.Godwitd("net_af_packet0,iface=gwv0", "--mtu", "1280")
+    try:
+        with checks.connect(d.socket, features=OFFLOADS) as fe:
+            fe.start()
+            fe.fill(8)
+            assert " mtu 1280 " in subprocess.check_output(["ip", "link", "show", "gwv0"], text=True)
+            checks.to_wire(fe, wire, frame(checks.fresh(), 1280 + 22, to_guest=False))
+            grown(d, LONG, lambda: fe.send(frame(checks.fresh(), 1280 + 23, to_guest=False)))
+            cut(fe, wire, V4, BIG, 1240)
+            grown(d, LONG, lambda: hand_over(fe, V4.want_cut(1249), V4.tcp(BIG)))
+            checks.both_ways(fe, wire)
+            fe.stop()
+    finally:
+        d.stop()
+        subprocess.run(["ip", "link", "set", "gwv0", "mtu", str(MTU)], check=True)
+
+
+@pytest.mark.parametrize("room", [2048, 9100])
+def test_jumbo_frames(own_namespaces, wire, quiet, room):
+    """9000 bytes of payload, both ways: plain, with a checksum, cut; over several of the guest's buffers and in one."""
+    d = process.Godwitd("net_pcap0,rx_iface_in=gwv0,tx_iface=gwv0", "--mtu", "9000")
+    try:
+        with checks.connect(d.socket, features=OFFLOADS) as fe:
+            fe.start()
+            fe.fill(30, length=room)
+            for size in (60, 2034, 2035, 2048, 2049, 9014):
+                _, _, chains = checks.from_wire(fe, wire, frame(checks.fresh(), size))
+                assert len(chains) == -(-(size + 12) // room)
+                checks.to_wire(fe, wire, frame(checks.fresh(), size, to_guest=False))
+            for flow in (V4, V6, Flow(tags=1, flags=ACK)):
+                whole = flow.tcp(data(8900))
+                hand_over(fe, flow.want_checksum(16), whole)
+                assert Received(wire.receive(1, **TYPES)[0]).payload == data(8900)
+                cut(fe, wire, flow, data(60000), 8900)
+            grown(d, LONG, lambda: fe.send(frame(checks.fresh(), 9023, to_guest=False)))
+            fe.stop()
+    finally:
+        d.stop()
