@@ -123,7 +123,9 @@ static int daemon_start(struct daemon *d, struct err *e)
 				  .device = o->device,
 				  .mac = o->has_mac ? o->mac : NULL,
 				  .idle_us = o->idle_us,
-				  .incoming = o->incoming };
+				  .incoming = o->incoming,
+				  .features_off = o->features_off,
+				  .mtu = (uint16_t)o->mtu };
 	struct eal_config ec = { .memory_mib = o->memory_mib, .cpus = o->cpus, .name = o->name };
 	uint64_t began = clock_now_ns();
 	struct eal_facts facts;

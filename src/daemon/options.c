@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vnic/features.h"
+
 #define NAME_MAX_CHARS 64
 
 static int set_text(char **slot, const char *value, const char *option, struct err *e)
@@ -122,6 +124,18 @@ static int set_idle_us(struct options *o, const char *value, struct err *e)
 	return set_number(&o->idle_us, value, 0, 100000, "idle-us", e);
 }
 
+static int set_features(struct options *o, const char *value, struct err *e)
+{
+	int rc = vnic_features_parse(value, &o->features_off, e);
+
+	return rc ? err_prefix(e, rc, "--features") : 0;
+}
+
+static int set_mtu(struct options *o, const char *value, struct err *e)
+{
+	return set_number(&o->mtu, value, 576, 9216, "mtu", e);
+}
+
 static int set_log_level(struct options *o, const char *value, struct err *e)
 {
 	if (log_level_parse(value, &o->log_level))
@@ -198,6 +212,9 @@ static const struct option_row {
 	{ "idle-us", "US", true, set_idle_us,
 	  "longest nap where nothing wakes the worker (default 1000; 0: none)" },
 	{ "incoming", NULL, true, set_incoming, "a VM will arrive by migration: announce it then" },
+	{ "features", "LIST", true, set_features,
+	  "switch features off, such as host_tso4=off,csum=off" },
+	{ "mtu", "BYTES", true, set_mtu, "MTU of the device (default 1500)" },
 	{ "log-level", "LEVEL", true, set_log_level,
 	  "error, warning, notice, info or debug (default notice)" },
 	{ "print-capabilities", NULL, false, set_capabilities,
@@ -215,6 +232,8 @@ void options_help(FILE *to)
 	for (size_t i = 0; i < ROWS; i++)
 		fprintf(to, "  --%-18s %-8s %s\n", table[i].name,
 			table[i].argument ? table[i].argument : "", table[i].help);
+	fprintf(to, "\nFeatures that --features switches:\n");
+	vnic_features_names(to, " ", 78);
 	fprintf(to, "\nSIGUSR1 prints state and counters on standard error. See godwitd(1).\n");
 }
 
@@ -353,6 +372,7 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 	*o = (struct options){
 		.fd = -1, .memory_mib = 64, .idle_us = 1000, .log_level = LOG_NOTICE
 	};
+	o->features_off = vnic_features_off();
 	/* Spec: vhost-user, Backend program conventions: with it, everything else is ignored. */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--print-capabilities") == 0) {

@@ -29,6 +29,10 @@ struct options {
 	unsigned int idle_us;
 	char *cpus;
 	bool incoming;
+	/** Mask of feature bits that are not offered. */
+	uint64_t features_off;
+	/** 0: as the device has it. */
+	unsigned int mtu;
 	enum log_level log_level;
 };
 

@@ -21,6 +21,12 @@
 	X(tx_bytes, "bytes sent for the guest")                                              \
 	X(tx_drop_short, "guest frames shorter than an Ethernet header")                     \
 	X(tx_drop_long, "guest frames longer than the port takes")                           \
+	X(tx_csum, "frames whose checksum was computed here")                                \
+	X(tx_gso, "guest frames that were cut into segments here")                           \
+	X(tx_by_port, "guest frames whose checksum or segments were left to the port")       \
+	X(tx_drop_csum, "guest frames that want a checksum at an impossible place")          \
+	X(tx_drop_gso, "guest frames that want segments and cannot be cut")                  \
+	X(tx_drop_refused, "frames that the port's driver finds wrong")                      \
 	X(tx_drop_disabled, "guest frames consumed while the transmit ring was disabled")    \
 	X(tx_drop_stopped, "guest frames that the port had not taken when the path stopped") \
 	X(tx_drop_no_device, "guest frames consumed while there was no device")              \

@@ -10,6 +10,8 @@
 #define PATH_BURST 32
 #define PATH_NAP_MAX_NS 1000000u
 #define PATH_TICK_NS 100000000u
+/* The most segments that a frame of the guest's may be cut into: they bound the worker's time. */
+#define PATH_GSO_MAX 256
 
 struct rte_mbuf;
 
@@ -53,15 +55,16 @@ struct path {
 	bool active[PATH_DIRECTIONS], enabled[PATH_DIRECTIONS];
 	uint8_t header_bytes;
 	bool mergeable;
+	unsigned int offloads;
 	struct path_counters counters;
 
 	/* Received, and waiting for the guest to post buffers. */
 	struct rte_mbuf *rx_held[PATH_BURST];
 	uint16_t rx_at, rx_count;
 	/* Taken from the guest, and waiting for the port to have room. */
-	struct rte_mbuf *tx_held[PATH_BURST];
+	struct rte_mbuf *tx_held[PATH_BURST + PATH_GSO_MAX];
 	uint16_t tx_count;
-	/* Frames given to this port so far, and at the last look at its progress. */
+	/* Descriptors that this port was given so far, and at the last look at its progress. */
 	uint64_t tx_given, tx_seen;
 	/* A count by the worker, after the entries. */
 	uint16_t vlan[PATH_VLANS_MAX];

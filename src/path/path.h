@@ -13,6 +13,17 @@
 #include "ring/ring.h"
 #include "vf/vf.h"
 
+/** What the guest may leave to us, and we to the guest, as a mask. */
+enum path_offload {
+	/** Computing a checksum; cutting TCP over IPv4, over IPv6; such a frame with CWR. */
+	PATH_TX_CSUM = 1,
+	PATH_TX_TSO4 = 2,
+	PATH_TX_TSO6 = 4,
+	PATH_TX_ECN = 8,
+	/** The guest wants to know which checksums are good. */
+	PATH_RX_CSUM = 16,
+};
+
 enum path_direction { PATH_RX, PATH_TX, PATH_DIRECTIONS };
 
 /** What tells an idle worker that a direction has something to do. */
@@ -93,6 +104,8 @@ void path_enable(struct path *p, enum path_direction d, bool enabled);
  * only.
  */
 void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable);
+/** What was negotiated of offloads: a mask of enum path_offload. Paused only. */
+void path_set_offloads(struct path *p, unsigned int offloads);
 /**
  * Where the guest's kicks of a direction come, while its ring is active.
  * @param fd  an eventfd, blocking or not; stays the caller's. -1 or anything else: no kicks come,

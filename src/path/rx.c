@@ -12,18 +12,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include "path/internal.h"
-
-/* Spec: virtio 1.2, 5.1.6. Offloads were not offered: only num_buffers is ever set. */
-struct net_header {
-	uint8_t flags;
-	uint8_t gso_type;
-	uint16_t hdr_len;
-	uint16_t gso_size;
-	uint16_t csum_start;
-	uint16_t csum_offset;
-	uint16_t num_buffers;
-};
+#include "path/offload.h"
 
 /* Goes on at *offset of segment *m, until the frame or the chain ends. */
 static void copy_segments(struct ring *r, const struct ring_chain *c, struct ring_cursor *at,
@@ -53,6 +42,21 @@ static int first_check(const struct path *p, uint64_t left)
 }
 
 /*
+ * Spec: 5.1.6.4.1: DATA_VALID only when it was negotiated, and only for what was checked: the port's word, never a guess. A
+ * frame in a tunnel has two checksums, and the guest could not tell which one is meant.
+ */
+static uint8_t frame_flags(const struct path *p, const struct rte_mbuf *m)
+{
+	const uint64_t all = RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK |
+			     RTE_MBUF_F_RX_OUTER_IP_CKSUM_BAD;
+	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+
+	if (!(p->offloads & PATH_RX_CSUM) || ip == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+		return 0;
+	return (m->ol_flags & all) == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? NET_DATA_VALID : 0;
+}
+
+/*
  * Takes chains until the frame fits, copying on the way. The header goes last, since it holds their
  * number.
  * Returns chains used, 0 when the guest has posted too little, -EMSGSIZE when it never fits,
@@ -64,6 +68,7 @@ static int frame_copy(struct path *p, const struct rte_mbuf *frame)
 	uint64_t left = (uint64_t)frame->pkt_len + p->header_bytes;
 	struct ring_cursor start = { 0 };
 	struct net_header h = { 0 };
+	uint8_t flags = frame_flags(p, frame);
 	uint32_t offset = 0;
 	/* A frame that a whole ring of buffers cannot hold never fits. */
 	int n = 0, limit = r->cfg.size < RING_CHAIN_MAX ? r->cfg.size : RING_CHAIN_MAX;
@@ -92,6 +97,7 @@ static int frame_copy(struct path *p, const struct rte_mbuf *frame)
 		copy_segments(r, c, &at, &frame, &offset);
 		left -= room;
 	}
+	h.flags = flags;
 	h.num_buffers = (uint16_t)n;
 	ring_copy_to(r, &p->chain, &start, &h, p->header_bytes);
 	return n;

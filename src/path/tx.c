@@ -15,18 +15,30 @@
 #include <rte_mbuf.h>
 
 #include "base/clock.h"
-#include "path/internal.h"
+#include "path/offload.h"
+
+/* At least as many as the port takes for them: one for each buffer, and one for what is asked of it. */
+static uint64_t descriptors(struct rte_mbuf *const *m, unsigned int count)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		sum += m[i]->nb_segs + (m[i]->ol_flags ? 1u : 0u);
+	return sum;
+}
 
 bool path_tx_push(struct path *p)
 {
+	uint64_t before;
 	uint16_t sent;
 
 	if (!p->tx_count)
 		return true;
 	if (!p->vf)
 		return false;
+	before = descriptors(p->tx_held, p->tx_count);
 	sent = rte_eth_tx_burst(p->vf->port, 0, p->tx_held, p->tx_count);
-	p->tx_given += sent;
+	p->tx_given += before - descriptors(p->tx_held + sent, p->tx_count - sent);
 	p->tx_count = (uint16_t)(p->tx_count - sent);
 	memmove(p->tx_held, p->tx_held + sent, p->tx_count * sizeof(p->tx_held[0]));
 	return p->tx_count == 0;
@@ -44,40 +56,85 @@ static void frame_pad(struct rte_mbuf *m)
 	m->pkt_len = least;
 }
 
-/* Returns 1 copied, 0 no host buffer now, -1 not to be sent (counted). */
-static int frame_take(struct path *p)
+unsigned int frame_buffers(const struct path *p, uint32_t bytes)
 {
-	uint64_t bytes = p->chain.len_bytes - p->header_bytes;
-	struct ring_cursor at = { 0 };
-	uint8_t header[16];
+	uint32_t room = rte_pktmbuf_data_room_size(p->vf->pool) - RTE_PKTMBUF_HEADROOM;
+
+	return bytes ? (bytes + room - 1) / room : 1;
+}
+
+void frame_fill(struct path *p, struct rte_mbuf *const *m, unsigned int count, const uint8_t *head,
+		uint32_t head_bytes, struct ring_cursor *at, uint32_t bytes)
+{
+	struct rte_mbuf *first = m[0];
+
+	first->data_len = (uint16_t)head_bytes;
+	first->pkt_len = head_bytes + bytes;
+	first->nb_segs = (uint16_t)count;
+	if (head_bytes)
+		memcpy(rte_pktmbuf_mtod(first, void *), head, head_bytes);
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t room = rte_pktmbuf_tailroom(m[i]), n = bytes < room ? bytes : room;
+
+		ring_copy_from(&p->chain, at, rte_pktmbuf_mtod_offset(m[i], void *, m[i]->data_len),
+			       n);
+		m[i]->data_len = (uint16_t)(m[i]->data_len + n);
+		m[i]->next = i + 1 < count ? m[i + 1] : NULL;
+		bytes -= n;
+	}
+}
+
+/* A frame of several buffers. Returns the first, or NULL. */
+static struct rte_mbuf *large_read(struct path *p, struct ring_cursor *at, uint32_t bytes)
+{
+	struct rte_mbuf *m[PATH_GSO_MAX];
+	unsigned int count = frame_buffers(p, bytes);
+
+	if (rte_pktmbuf_alloc_bulk(p->vf->pool, m, count))
+		return NULL;
+	frame_fill(p, m, count, NULL, 0, at, bytes);
+	return m[0];
+}
+
+/* Copies the guest's frame, from @p at on. Returns NULL when there are no host buffers now. */
+static struct rte_mbuf *frame_read(struct path *p, struct ring_cursor *at, uint32_t bytes)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(p->vf->pool);
+
+	if (m && unlikely(bytes > rte_pktmbuf_tailroom(m))) {
+		rte_pktmbuf_free(m);
+		m = large_read(p, at, bytes);
+	}
+	if (!m) {
+		path_count(&p->counters.tx_wait_mbuf, 1);
+		return NULL;
+	}
+	if (m->nb_segs == 1) {
+		ring_copy_from(&p->chain, at, rte_pktmbuf_mtod(m, void *), bytes);
+		m->data_len = (uint16_t)bytes;
+		m->pkt_len = bytes;
+	}
+	return m;
+}
+
+/* As it is, but for a checksum when @p csum asks for one. Returns as frame_take(). */
+static int whole_take(struct path *p, struct ring_cursor *at, uint64_t bytes,
+		      const struct net_header *csum)
+{
 	struct rte_mbuf *m;
 
-	if (p->chain.len_bytes < (uint64_t)p->header_bytes + RTE_ETHER_HDR_LEN) {
-		path_count(&p->counters.tx_drop_short, 1);
-		return -1;
-	}
-	if (!p->vf) {
-		path_count(&p->counters.tx_drop_no_device, 1);
-		return -1;
-	}
 	if (bytes > p->vf->max_frame_bytes) {
 		path_count(&p->counters.tx_drop_long, 1);
 		return -1;
 	}
-	if (!p->enabled[PATH_TX]) {
-		path_count(&p->counters.tx_drop_disabled, 1);
+	m = frame_read(p, at, (uint32_t)bytes);
+	if (!m)
+		return 0;
+	if (csum && !csum_frame(p, m, csum)) {
+		path_count(&p->counters.tx_drop_refused, 1);
+		rte_pktmbuf_free(m);
 		return -1;
 	}
-	m = rte_pktmbuf_alloc(p->vf->pool);
-	if (!m) {
-		path_count(&p->counters.tx_wait_mbuf, 1);
-		return 0;
-	}
-	/* No offload was offered, so nothing in the header means anything. */
-	ring_copy_from(&p->chain, &at, header, p->header_bytes);
-	ring_copy_from(&p->chain, &at, rte_pktmbuf_mtod(m, void *), bytes);
-	m->data_len = (uint16_t)bytes;
-	m->pkt_len = (uint32_t)bytes;
 	frame_pad(m);
 	if (p->vf->vlan_filter)
 		path_vlan_note(p, m);
@@ -87,10 +144,49 @@ static int frame_take(struct path *p)
 	return 1;
 }
 
+/* The guest has left something to us. */
+static int offload_take(struct path *p, struct ring_cursor *at, uint64_t bytes,
+			const struct net_header *h)
+{
+	if (h->gso_type)
+		return gso_take(p, h, bytes);
+	if (!csum_possible(h, bytes)) {
+		path_count(&p->counters.tx_drop_csum, 1);
+		return -1;
+	}
+	return whole_take(p, at, bytes, h);
+}
+
+/* Returns frames to be sent; 0 no host buffer now; -1 not to be sent (counted). */
+static int frame_take(struct path *p)
+{
+	uint64_t bytes = p->chain.len_bytes - p->header_bytes;
+	struct ring_cursor at = { 0 };
+	struct net_header h;
+
+	if (p->chain.len_bytes < (uint64_t)p->header_bytes + RTE_ETHER_HDR_LEN) {
+		path_count(&p->counters.tx_drop_short, 1);
+		return -1;
+	}
+	if (!p->enabled[PATH_TX]) {
+		path_count(&p->counters.tx_drop_disabled, 1);
+		return -1;
+	}
+	if (!p->vf) {
+		path_count(&p->counters.tx_drop_no_device, 1);
+		return -1;
+	}
+	ring_copy_from(&p->chain, &at, &h, p->header_bytes);
+	/* Without CSUM nothing was left to us, and nothing in the header means anything. */
+	if (((h.flags & NET_NEEDS_CSUM) | h.gso_type) && (p->offloads & PATH_TX_CSUM))
+		return offload_take(p, &at, bytes, &h);
+	return whole_take(p, &at, bytes, NULL);
+}
+
 unsigned int path_tx_poll(struct path *p)
 {
 	struct ring *r = &p->ring[PATH_TX];
-	unsigned int done = 0;
+	unsigned int done = 0, work = 0;
 
 	if (!p->active[PATH_TX] || (!p->vf && p->hold && p->enabled[PATH_TX]))
 		return 0;
@@ -98,19 +194,22 @@ unsigned int path_tx_poll(struct path *p)
 	if (!path_tx_push(p))
 		return done - p->tx_count;
 	done = 0;
-	while (done < PATH_BURST) {
+	/* Counted in frames that go out, so that a burst of large ones takes no longer. */
+	while (work < PATH_BURST) {
 		int rc = r->broken ? 0 : ring_pop(r, &p->chain);
 
 		if (rc < 0)
 			path_alarm(p);
 		if (rc <= 0)
 			break;
-		if (frame_take(p) == 0) {
+		rc = frame_take(p);
+		if (rc == 0) {
 			ring_unpop(r, 1);
 			break;
 		}
 		ring_push(r, p->chain.head, 0);
 		done++;
+		work += rc > 0 ? (unsigned int)rc : 1;
 	}
 	if (path_tx_push(p))
 		ring_publish(r);

@@ -252,6 +252,11 @@ void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable)
 	p->mergeable = mergeable;
 }
 
+void path_set_offloads(struct path *p, unsigned int offloads)
+{
+	p->offloads = offloads;
+}
+
 void path_announce(struct path *p, const uint8_t mac[6])
 {
 	path_pause(p);

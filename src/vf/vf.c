@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "vf/eal.h"
+#include "vf/offload.h"
 
 #define RING_DEPTH 512
 /* Both rings full, a burst held on each side, and some in the driver's hands. */
@@ -64,10 +65,18 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 		device, *why ? ": " : "", why);
 }
 
-int vf_pool_new(struct vf_pool *pool, struct err *e)
+/* Frames of @p mtu lie in one buffer each; cards count a buffer's size in KiB. */
+int vf_pool_new(struct vf_pool *pool, uint16_t mtu, struct err *e)
 {
+	unsigned int frame = (mtu ? mtu : RTE_ETHER_MTU) + RTE_ETHER_HDR_LEN + 8 +
+			     RTE_ETHER_CRC_LEN;
+
+	pool->room = RTE_MBUF_DEFAULT_DATAROOM;
+	if (frame > pool->room)
+		pool->room = (uint16_t)RTE_ALIGN_CEIL(frame, 1024u);
 	pool->buffers = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0,
-						RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+						(uint16_t)(pool->room + RTE_PKTMBUF_HEADROOM),
+						SOCKET_ID_ANY);
 	if (!pool->buffers)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);
@@ -80,49 +89,59 @@ void vf_pool_free(struct vf_pool *pool)
 	pool->buffers = NULL;
 }
 
-static int port_pool(struct vf *vf, const struct vf_pool *given, struct err *e)
+static int port_pool(struct vf *vf, const struct vf_config *cfg, struct err *e)
 {
 	struct vf_pool own = { NULL };
-	int rc = given ? 0 : vf_pool_new(&own, e);
+	int rc = cfg->pool ? 0 : vf_pool_new(&own, cfg->mtu, e);
 
-	vf->own_pool = !given;
-	vf->pool = given ? given->buffers : own.buffers;
+	vf->own_pool = !cfg->pool;
+	vf->pool = cfg->pool ? cfg->pool->buffers : own.buffers;
 	return rc;
 }
 
-/* The guest keeps the MTU that it was given, whatever the device could do beyond it. */
-static int port_mtu(struct vf *vf, const struct rte_eth_dev_info *info, uint16_t want,
-		    struct err *e)
+/*
+ * The guest keeps the MTU that it was given, whatever the device could do beyond it. What the
+ * interface or the card has been set to may be less than DPDK believes.
+ */
+static int port_mtu(struct vf *vf, uint16_t want, struct err *e)
 {
+	int rc = want ? rte_eth_dev_set_mtu(vf->port, want) : 0;
+
 	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
 		vf->mtu = RTE_ETHER_MTU;
-	if (vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
+	if (!want && vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
 		vf->mtu = RTE_ETHER_MTU;
-	if (want > vf->mtu && (want > info->max_mtu || rte_eth_dev_set_mtu(vf->port, want)))
-		return err_set(e, -EMSGSIZE,
-			       "the device takes an MTU of %u at most, and the guest was given %u: "
-			       "raise it on the PF, or choose another device",
-			       vf->mtu, want);
+	if ((rc && rc != -ENOTSUP) || vf->mtu < want)
+		return err_set(
+			e, -EMSGSIZE,
+			"the device does not take MTU %u, which the guest relies on: raise it on the "
+			"PF, or choose another device",
+			want);
 	if (want)
 		vf->mtu = want;
 	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);
 	return 0;
 }
 
-/*
- * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
- * port's.
- */
-static int port_configure(struct vf *vf, uint16_t mtu, bool interrupts, struct err *e)
+/* What the guest was offered needs no offload of the port's: what there is, is used. */
+static int port_configure(struct vf *vf, const struct vf_config *cfg, bool interrupts,
+			  struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(vf->port, &info);
+	uint16_t room;
 
 	if (rc)
 		return err_set(e, rc, "the driver does not describe its device: %s",
 			       rte_strerror(-rc));
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
+	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, &room, e);
+	if (!rc && room > rte_pktmbuf_data_room_size(vf->pool) - RTE_PKTMBUF_HEADROOM)
+		rc = err_set(e, -EMSGSIZE, "frames of MTU %u do not fit the buffers that there are",
+			     cfg->mtu);
+	if (rc)
+		return rc;
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
 	conf.intr_conf.rxq = interrupts && vf_interrupts_wanted(vf->driver);
@@ -151,7 +170,7 @@ static int port_configure(struct vf *vf, uint16_t mtu, bool interrupts, struct e
 	if (rc)
 		return err_set(e, rc, "device does not take its configuration: %s",
 			       rte_strerror(-rc));
-	return port_mtu(vf, &info, mtu, e);
+	return port_mtu(vf, cfg->mtu, e);
 }
 
 static int port_mac(struct vf *vf, const uint8_t *mac, struct err *e)
@@ -209,7 +228,7 @@ static int port_bring_up(struct vf *vf, const struct vf_config *cfg, struct err 
 	int rc = -ENOTSUP;
 
 	for (int interrupts = 1; rc && interrupts >= 0; interrupts--) {
-		rc = port_configure(vf, cfg->mtu, interrupts, e);
+		rc = port_configure(vf, cfg, interrupts, e);
 		if (!rc)
 			rc = port_mac(vf, cfg->mac, e);
 		if (!rc)
@@ -251,7 +270,7 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 		log_notice("%s is no VF: the whole card is taken", vf->facts.pci);
 	vf->attached = true;
 	vf->notify = cfg->notify;
-	rc = port_pool(vf, cfg->pool, e);
+	rc = port_pool(vf, cfg, e);
 	if (!rc)
 		rc = port_bring_up(vf, cfg, e);
 	if (!rc) {

@@ -28,6 +28,24 @@ struct vf_interrupts {
 /** Host buffers that outlive a device: frames held in them wait for the next one. */
 struct vf_pool {
 	struct rte_mempool *buffers;
+	/** Bytes of one without its headroom. */
+	uint16_t room;
+};
+
+/** What a port does by itself, as a mask. */
+enum vf_offload {
+	/** It computes the checksum of an IPv4 header, of TCP, of UDP. */
+	VF_TX_IP_CSUM = 1,
+	VF_TX_TCP_CSUM = 2,
+	VF_TX_UDP_CSUM = 4,
+	/** It cuts TCP over IPv4 and over IPv6 into segments. */
+	VF_TX_TSO = 8,
+	/** It sends a frame that lies in several buffers. */
+	VF_TX_SCATTER = 16,
+	/** It receives a frame into several buffers. */
+	VF_RX_SCATTER = 32,
+	/** It checks received checksums, and says which are good. */
+	VF_RX_CSUM = 64,
 };
 
 /** An attached, started port with one receive and one transmit queue. */
@@ -40,6 +58,10 @@ struct vf {
 	uint16_t mtu;
 	/** The largest frame taken from the guest: MTU, Ethernet header and two VLAN tags. */
 	uint16_t max_frame_bytes;
+	/** A mask of enum vf_offload. */
+	unsigned int offloads;
+	/** The most buffers of a frame to be cut, and of what becomes one frame on the wire. */
+	uint16_t tx_segments_max, tx_frame_segments_max;
 	uint8_t mac[6];
 	bool allmulticast;
 	/** It drops tagged frames of every VLAN that vf_vlan_add() did not name. */
@@ -72,8 +94,12 @@ struct vf_stats {
 	uint64_t rx_missed, rx_errors, tx_errors, rx_no_mbuf;
 };
 
-/** Make buffers for one device at a time. Returns 0 or -ENOMEM. Freed with vf_pool_free(). */
-int vf_pool_new(struct vf_pool *pool, struct err *e);
+/**
+ * Make buffers for one device at a time, freed with vf_pool_free().
+ * @param mtu  of the largest frames; 0: 1500
+ * @return     0 or -ENOMEM
+ */
+int vf_pool_new(struct vf_pool *pool, uint16_t mtu, struct err *e);
 /** Free them; no port and no path may use them. One that was never made, zeroed, is fine. */
 void vf_pool_free(struct vf_pool *pool);
 

@@ -18,12 +18,21 @@
 #define VHOST_VRINGS 2
 
 /* Feature bits, as numbers. Spec: virtio 1.2, 5.1.3 and 6; vhost-user, Feature bits. */
+#define VIRTIO_NET_F_CSUM 0
+#define VIRTIO_NET_F_GUEST_CSUM 1
+#define VIRTIO_NET_F_MTU 3
+#define VIRTIO_NET_F_HOST_TSO4 11
+#define VIRTIO_NET_F_HOST_TSO6 12
+#define VIRTIO_NET_F_HOST_ECN 13
 #define VIRTIO_NET_F_MRG_RXBUF 15
+#define VIRTIO_NET_F_GUEST_ANNOUNCE 21
 #define VHOST_F_LOG_ALL 26
+#define VIRTIO_F_ANY_LAYOUT 27
 #define VIRTIO_F_INDIRECT_DESC 28
 #define VIRTIO_F_EVENT_IDX 29
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 #define VIRTIO_F_VERSION_1 32
+#define VIRTIO_F_IN_ORDER 35
 
 /** What the front-end has said of one virtqueue. */
 struct vhost_vring {

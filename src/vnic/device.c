@@ -22,7 +22,7 @@ static const uint8_t zero[6];
 int device_init(struct vnic *v, struct err *e)
 {
 	struct device *d = &v->dev;
-	int rc = vf_pool_new(&d->pool, e);
+	int rc = vf_pool_new(&d->pool, v->cfg.mtu, e);
 
 	if (rc)
 		return rc;

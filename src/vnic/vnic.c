@@ -20,17 +20,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vnic/features.h"
 #include "vnic/internal.h"
 
 /* How long a stop may wait for the port to take the guest's last frames. */
 #define FLUSH_LIMIT_NS 5000000u
-
-uint64_t vnic_features(void)
-{
-	return 1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_INDIRECT_DESC |
-	       1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_VERSION_1 | 1ull << VHOST_F_LOG_ALL |
-	       1ull << VHOST_USER_F_PROTOCOL_FEATURES;
-}
 
 static void state_set(struct vnic *v, enum vnic_state to)
 {
@@ -163,6 +157,7 @@ static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
 				12 :
 				10,
 			vhost_has(s, VIRTIO_NET_F_MRG_RXBUF));
+	path_set_offloads(v->path, vnic_features_offloads(s->features));
 	for (int i = 0; i < VHOST_VRINGS && !rc; i++) {
 		if (s->vring[i].started)
 			rc = ring_start(v, i, s, e);
@@ -274,7 +269,7 @@ int vnic_connect(struct vnic *v, int fd)
 	v->ever_bound = false;
 	memset(v->stopped, 0, sizeof(v->stopped));
 	v->progress_watched = false;
-	rc = vhost_session_new(v->loop, fd, vnic_features(), &ops, v, &v->session);
+	rc = vhost_session_new(v->loop, fd, vnic_features(&v->cfg), &ops, v, &v->session);
 	if (rc) {
 		log_error("the connection cannot be served: %s", strerror(-rc));
 		return rc;
@@ -300,6 +295,7 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	v->dev.tick_timer = -1;
 	v->dev.retry_timer = -1;
 	v->dev.notify.fd = -1;
+	v->dev.mtu = cfg->mtu;
 	v->dev.has_mac = cfg->mac != NULL;
 	if (cfg->mac)
 		memcpy(v->dev.mac, cfg->mac, sizeof(v->dev.mac));

@@ -13,9 +13,6 @@
 #include "base/loop.h"
 #include "vnic/state.h"
 
-/** The feature bits that every vNIC offers, whatever its port: they are a migration ABI. */
-uint64_t vnic_features(void);
-
 struct vnic_config {
 	const char *name;
 	/** DPDK devargs; "none": start without a device, and wait for vnic_attach(). */
@@ -26,7 +23,14 @@ struct vnic_config {
 	unsigned int idle_us;
 	/** The first start is a VM's arrival: announce it. */
 	bool incoming;
+	/** Mask of feature bits that are not offered (vnic/features.h). */
+	uint64_t features_off;
+	/** The port's MTU, in bytes; 0: as the port has it, 1500 at most. */
+	uint16_t mtu;
 };
+
+/** The feature bits that a vNIC offers, whatever its port: they are a migration ABI. */
+uint64_t vnic_features(const struct vnic_config *cfg);
 
 struct vnic;
 

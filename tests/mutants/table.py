@@ -184,6 +184,92 @@ MUTANTS = (
         r"written_bytes = \(uint32_t\)room;",
         "written_bytes = (uint32_t)room - (n ? 0 : p->header_bytes);",
     ),
+    # --- offloads ---------------------------------------------------------------------------------
+    Mutant(
+        "gso_sequence_stands", "src/path/gso.c", "test_offloads.py::test_segments",
+        r"be32\(tcp \+ 4\) \+ i \* g->size",
+        "be32(tcp + 4)",
+    ),
+    Mutant(
+        "gso_ident_stands", "src/path/gso.c", "test_offloads.py::test_segments",
+        r"ip\[5\]\) \+ i\)",
+        "ip[5]))",
+    ),
+    Mutant(
+        "gso_flags_repeat", "src/path/gso.c", "test_offloads.py::test_segments",
+        r"if \(i \+ 1 < g->segments\)",
+        "if (0)",
+    ),
+    Mutant(
+        "gso_cwr_repeats", "src/path/gso.c", "test_offloads.py::test_segments",
+        r"\tif \(i\)\n",
+        "\tif (0)\n",
+    ),
+    Mutant(
+        "gso_length_of_the_whole", "src/path/gso.c", "test_offloads.py::test_segments",
+        r"ip_write\(ip, h, m->pkt_len - h->l2_bytes - h->l3_bytes\);",
+        "ip_write(ip, h, h->l4_bytes + g->payload_bytes);",
+    ),
+    Mutant(
+        "gso_start_not_compared", "src/path/gso.c", "test_offloads.py::test_hostile_request_is_dropped",
+        r"nh->csum_start == h->l2_bytes \+ h->l3_bytes &&",
+        "",
+    ),
+    Mutant(
+        "gso_fragment_is_cut", "src/path/gso.c", "test_offloads.py::test_hostile_request_is_dropped",
+        r"g->h\.fragment \|\| ",
+        "",
+    ),
+    Mutant(
+        "gso_syn_is_cut", "src/path/gso.c", "test_offloads.py::test_hostile_request_is_dropped",
+        r"HEADERS_TCP_SYN \| ",
+        "",
+    ),
+    Mutant(
+        "gso_unbounded", "src/path/gso.c", "test_offloads.py::test_hostile_request_is_dropped",
+        r"return g->segments <= PATH_GSO_MAX;",
+        "return true;",
+    ),
+    Mutant(
+        "gso_not_negotiated", "src/path/gso.c", "test_offloads.py::test_segmentation_that_was_not_negotiated",
+        r" \|\| !\(p->offloads & needs\)",
+        "",
+    ),
+    Mutant(
+        "csum_beyond_the_frame", "src/path/csum.c", "test_offloads.py::test_hostile_request_is_dropped",
+        r"end <= bytes &&",
+        "",
+    ),
+    Mutant(
+        "csum_zero_stays", "src/path/csum.c", "test_offloads.py::test_udp_checksum_is_never_zero",
+        r"return sum == 0xffff \? 0xffff : \(uint16_t\)~sum;",
+        "return (uint16_t)~sum;",
+    ),
+    Mutant(
+        "csum_not_computed", "src/path/csum.c", "test_offloads.py::test_checksums",
+        r"put16\(rte_pktmbuf_mtod_offset\(m, uint8_t \*, field\), sum_finish\(sum\)\);",
+        "",
+    ),
+    Mutant(
+        "csum_extension_left_to_port", "src/path/csum.c", "test_offloads.py::test_port_computes_checksums",
+        r" && \(!h->ip6 \|\| h->l3_bytes == IPV6_BYTES\)",
+        "",
+    ),
+    Mutant(
+        "csum_valid_always", "src/path/rx.c", "test_offloads.py::test_guest_learns_what_the_port_checked",
+        r"\(m->ol_flags & all\) == RTE_MBUF_F_RX_L4_CKSUM_GOOD",
+        "true",
+    ),
+    Mutant(
+        "csum_valid_unasked", "src/path/rx.c", "test_offloads.py::test_guest_that_did_not_ask_learns_nothing",
+        r"!\(p->offloads & PATH_RX_CSUM\) \|\| ",
+        "",
+    ),
+    Mutant(
+        "feature_needs_nothing", "src/vnic/features.c", "test_offloads.py::test_features_are_switched_off",
+        r"offer &= ~B\(f->bit\);",
+        ";",
+    ),
     # --- descriptors ------------------------------------------------------------------------------
     Mutant(
         "replaced_fd_not_closed", "src/vhost/handlers.c", "test_leaks.py",

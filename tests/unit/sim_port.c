@@ -169,6 +169,13 @@ static int port_tx_status(void *queue, uint16_t offset)
 	return back < left ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
 }
 
+static uint16_t port_prepare(void *queue, struct rte_mbuf **m, uint16_t n)
+{
+	struct sim_port *p = queue;
+
+	return p->refuses ? 0 : n;
+}
+
 void sim_port_dpdk(void)
 {
 	/* More than can be free: it takes ordinary pages whatever the machine has reserved. */
@@ -192,7 +199,9 @@ static void port_register(struct sim_port *p, uint16_t number)
 			     .rx_depth = 64,
 			     .tx_depth = 64,
 			     .mtu = 1500,
-			     .max_frame_bytes = 1522 };
+			     .max_frame_bytes = 1522,
+			     .tx_segments_max = UINT16_MAX,
+			     .tx_frame_segments_max = UINT16_MAX };
 	p->queue[0] = p;
 	ops->rxq.data = p->queue;
 	ops->rxq.clbk = p->callbacks;
@@ -200,6 +209,7 @@ static void port_register(struct sim_port *p, uint16_t number)
 	ops->txq.clbk = p->callbacks;
 	ops->rx_pkt_burst = port_rx;
 	ops->tx_pkt_burst = port_tx;
+	ops->tx_pkt_prepare = port_prepare;
 	ops->tx_descriptor_status = port_tx_status;
 }
 
@@ -254,6 +264,8 @@ bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32
 			assert_int_equal(rte_pktmbuf_chain(first, m), 0);
 		done += n;
 	}
+	if (first)
+		first->ol_flags |= p->rx_flags;
 	if (queue_put(&p->rx, &first, 1, SIM_PORT_QUEUE) == 1) {
 		interrupt_raise(p);
 		return true;
@@ -275,16 +287,26 @@ bool sim_port_arrive_stripped(struct sim_port *p, const void *bytes, uint32_t le
 
 int sim_port_sent(struct sim_port *p, void *bytes, uint32_t size)
 {
+	int len, done = 0, segments = 0;
 	struct rte_mbuf *m;
-	int len;
 
 	if (queue_get(&p->tx, &m, 1) == 0)
 		return -1;
 	len = (int)m->pkt_len;
-	assert_int_equal(m->nb_segs, 1);
-	assert_int_equal(m->data_len, len);
 	assert_true((uint32_t)len <= size);
-	memcpy(bytes, rte_pktmbuf_mtod(m, void *), (size_t)len);
+	p->sent = (struct sim_sent){ .flags = m->ol_flags,
+				     .l2_bytes = m->l2_len,
+				     .l3_bytes = m->l3_len,
+				     .l4_bytes = m->l4_len,
+				     .size = m->tso_segsz,
+				     .segments = m->nb_segs };
+	for (const struct rte_mbuf *at = m; at; at = at->next) {
+		memcpy((uint8_t *)bytes + done, rte_pktmbuf_mtod(at, void *), at->data_len);
+		done += at->data_len;
+		segments++;
+	}
+	assert_int_equal(done, len);
+	assert_int_equal(segments, m->nb_segs);
 	rte_pktmbuf_free(m);
 	return len;
 }

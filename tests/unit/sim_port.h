@@ -24,6 +24,12 @@ struct sim_queue {
 	atomic_uint head, tail;
 };
 
+/** What a driver reads of a frame besides its bytes. */
+struct sim_sent {
+	uint64_t flags;
+	uint16_t l2_bytes, l3_bytes, l4_bytes, size, segments;
+};
+
 struct sim_port {
 	struct vf vf;
 	/** Received from the wire; sent to the wire. */
@@ -40,6 +46,12 @@ struct sim_port {
 	bool beside;
 	/** What stands in that table. */
 	void *queue[1], *callbacks[1];
+	/** Its driver finds fault with every frame that asks for an offload. */
+	bool refuses;
+	/** What it says of frames that arrive (RTE_MBUF_F_RX_). */
+	uint64_t rx_flags;
+	/** Of the frame that sim_port_sent() gave last. */
+	struct sim_sent sent;
 };
 
 /** Start DPDK without huge pages. Once a process; ends the test on failure. */

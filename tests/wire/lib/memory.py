@@ -73,7 +73,11 @@ class GuestMemory:
             r.shadow[at : at + len(data)] = data
 
     def read16(self, gpa):
-        return int.from_bytes(self.read(gpa, 2), "little")
+        # glibc copies two bytes as one byte and a word: while the value changes, the halves may be of different ages.
+        last, value = None, self.read(gpa, 2)
+        while value != last:
+            last, value = value, self.read(gpa, 2)
+        return int.from_bytes(value, "little")
 
     def read32(self, gpa):
         return int.from_bytes(self.read(gpa, 4), "little")
