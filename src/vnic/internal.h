@@ -5,10 +5,13 @@
 #include "path/path.h"
 #include "vf/vf.h"
 #include "vhost/session.h"
+#include "vnic/facts.h"
 #include "vnic/vnic.h"
 
 struct vnic {
 	struct vnic_config cfg;
+	/** cfg.device, where it was attached at run time. */
+	char *own_device;
 	struct loop *loop;
 	struct vf vf;
 	struct path *path;
@@ -27,7 +30,7 @@ struct vnic {
 	/** The VM has yet to arrive. */
 	bool awaiting_arrival;
 
-	int announce_timer, progress_timer;
+	int announce_timer, progress_timer, link_timer;
 	/** RARPs still to send; they wait while the transmit ring does not run. */
 	unsigned int announce_left;
 	bool announce_armed;
@@ -37,7 +40,24 @@ struct vnic {
 	uint64_t connections;
 	void (*on_disconnect)(void *arg);
 	void *on_disconnect_arg;
+
+	void (*on_event)(void *arg, const struct vnic_event *ev);
+	void *on_event_arg;
+	bool link_up;
+	uint64_t state_since_ns;
+	/** The worker's share of the last facts, and when it was copied; 0: take it anew. */
+	struct vnic_ring_facts ring_facts[VHOST_VRINGS];
+	uint64_t ring_facts_ns;
 };
+
+/** Tell who listens, and see that the next facts are fresh. Strings are not kept. Thread: control. */
+void vnic_event(struct vnic *v, const char *name, const char *detail);
+/** Make the timer that looks at the port's link. Returns 0 or -errno. */
+int link_init(struct vnic *v);
+/** Look at the link now: at each attach, so that only changes are told. */
+void link_look(struct vnic *v);
+/** No more looking. */
+void link_end(struct vnic *v);
 
 /** Make the announcement timer. Returns 0 or -errno. */
 int announce_init(struct vnic *v);

@@ -1,91 +1,51 @@
 /* show.c: state and counters as text that reads at a glance. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "vnic/internal.h"
 
-/** What is copied while the worker stands still, and printed once it goes on. */
-struct ring_facts {
-	bool bound, running, broken, logging;
-	uint16_t size, next;
-	uint64_t calls;
-};
-
-static struct ring_facts ring_facts(struct vnic *v, int i)
+static void show_device(const struct vnic_device_facts *d, FILE *to)
 {
-	const struct ring *r = path_ring(v->path, i);
+	const uint8_t *m = d->mac;
 
-	return (struct ring_facts){ .bound = v->bound[i],
-				    .running = v->running[i],
-				    .broken = r->broken,
-				    .logging = r->log,
-				    .size = r->cfg.size,
-				    .next = r->next_avail,
-				    .calls = r->calls };
-}
-
-static void show_ring(const struct ring_facts *r, int i, FILE *to)
-{
-	fprintf(to, "  virtqueue %d (%s): ", i, i == PATH_RX ? "receive" : "transmit");
-	if (!r->bound) {
-		fprintf(to, "stopped\n");
+	if (!d->attached) {
+		fprintf(to, "  device none: attach one with godwit attach\n");
 		return;
 	}
-	fprintf(to, "%s, size %u, next %u, calls %" PRIu64 "%s\n",
-		r->broken  ? "broken" :
-		r->running ? "running" :
-			     "waits for the dirty log",
-		r->size, r->next, r->calls, r->logging ? ", logging" : "");
+	fprintf(to,
+		"  device %s: driver %s, link %s, mac %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, "
+		"depth rx %u tx %u\n",
+		d->name, d->driver, d->link_up ? "up" : "down", m[0], m[1], m[2], m[3], m[4], m[5],
+		d->mtu, d->rx_depth, d->tx_depth);
 }
 
-static void show_rings(struct vnic *v, FILE *to)
+static void show_ring(const struct vnic_ring_facts *r, int i, FILE *to)
 {
-	struct ring_facts facts[VHOST_VRINGS];
-
-	path_pause(v->path);
-	for (int i = 0; i < VHOST_VRINGS; i++)
-		facts[i] = ring_facts(v, i);
-	path_resume(v->path);
-	for (int i = 0; i < VHOST_VRINGS; i++)
-		show_ring(&facts[i], i, to);
+	fprintf(to, "  virtqueue %d (%s): %s", i, r->direction, r->state);
+	if (r->bound)
+		fprintf(to, ", size %u, next %u, calls %" PRIu64 "%s", r->size, r->next, r->calls,
+			r->logging ? ", logging" : "");
+	fprintf(to, "\n");
 }
 
-static void show_counter(FILE *to, const char *name, uint64_t value, const char *meaning)
+static void show_counters(const struct vnic_counter *c, int n, FILE *to)
 {
-	fprintf(to, "  %-18s %12" PRIu64 "  %s\n", name, value, meaning);
-}
-
-static void show_port(const struct vf *vf, FILE *to)
-{
-	struct vf_stats s;
-
-	vf_stats(vf, &s);
-	show_counter(to, "port_rx_missed", s.rx_missed, "frames for which the port had no room");
-	show_counter(to, "port_rx_errors", s.rx_errors, "bad frames at the port");
-	show_counter(to, "port_rx_no_mbuf", s.rx_no_mbuf, "times that the port had no host buffer");
-	show_counter(to, "port_tx_errors", s.tx_errors, "frames that the port could not send");
+	for (int i = 0; i < n; i++)
+		fprintf(to, "  %-18s %12" PRIu64 "  %s\n", c[i].name, c[i].value, c[i].meaning);
 }
 
 void vnic_show(struct vnic *v, FILE *to)
 {
-	const struct path_counters *c = path_counters(v->path);
-	const uint8_t *m = v->vf.mac;
+	struct vnic_facts f;
 
-	fprintf(to, "vnic %s: %s, front-ends so far %" PRIu64 "%s\n", v->cfg.name,
-		vnic_state_name(v->state), v->connections,
-		v->awaiting_arrival ? ", awaits a VM" : "");
-	fprintf(to,
-		"  device %s: driver %s, link %s, mac %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, "
-		"depth rx %u tx %u\n",
-		v->cfg.device, v->vf.driver, vf_link_up(&v->vf) ? "up" : "down", m[0], m[1], m[2],
-		m[3], m[4], m[5], v->vf.mtu, v->vf.rx_depth, v->vf.tx_depth);
-	show_rings(v, to);
-	if (v->session)
-		fprintf(to, "  features 0x%" PRIx64 ", messages %" PRIu64 "\n",
-			vhost_session_state(v->session)->features,
-			vhost_session_stats(v->session).messages);
-#define X(name, meaning) show_counter(to, #name, path_counted(&c->name), meaning);
-	PATH_COUNTERS(X)
-#undef X
-	show_port(&v->vf, to);
+	vnic_facts(v, &f);
+	fprintf(to, "vnic %s: %s, front-ends so far %" PRIu64 "%s\n", f.name, f.state,
+		f.connections, f.incoming ? ", awaits a VM" : "");
+	show_device(&f.device, to);
+	for (int i = 0; i < VNIC_RINGS; i++)
+		show_ring(&f.rings[i], i, to);
+	if (f.connected)
+		fprintf(to, "  features 0x%" PRIx64 ", messages %" PRIu64 "\n", f.features,
+			f.messages);
+	show_counters(f.counters, VNIC_COUNTERS, to);
+	show_counters(f.port, VNIC_PORT_COUNTERS, to);
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vnic/internal.h"
 
@@ -41,6 +42,8 @@ static void state_set(struct vnic *v, enum vnic_state to)
 			  vnic_state_name(to), vnic_state_name(v->state));
 	log_write(to == VNIC_CLOSING ? LOG_INFO : LOG_NOTICE, "%s", vnic_state_name(to));
 	v->state = to;
+	v->state_since_ns = clock_now_ns();
+	vnic_event(v, "state", vnic_state_name(to));
 }
 
 static enum vnic_state state_of(const struct vnic *v, const struct vhost_state *s)
@@ -151,6 +154,7 @@ static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
 		watch_progress(v);
 	}
 	announce_update(v);
+	v->ring_facts_ns = 0;
 	path_resume(v->path);
 	return rc;
 }
@@ -205,6 +209,11 @@ int vnic_connect(struct vnic *v, int fd)
 {
 	int rc;
 
+	if (!v->vf.attached) {
+		log_warning("a front-end is refused: no device is attached");
+		close(fd);
+		return -ENODEV;
+	}
 	if (v->session) {
 		log_warning("a second front-end is refused: one is connected");
 		close(fd);
@@ -236,6 +245,8 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	v->awaiting_arrival = cfg->incoming;
 	v->announce_timer = -1;
 	v->progress_timer = -1;
+	v->link_timer = -1;
+	v->state_since_ns = clock_now_ns();
 	rc = vf_attach(&v->vf, &vc, e);
 	if (!rc)
 		rc = path_new(&v->vf, &v->path, e);
@@ -243,6 +254,8 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 		rc = announce_init(v);
 		if (!rc)
 			rc = watch_init(v);
+		if (!rc)
+			rc = link_init(v);
 		if (rc)
 			err_set(e, rc, "the event loop takes no timer: %s", strerror(-rc));
 	}
@@ -261,11 +274,27 @@ void vnic_free(struct vnic *v)
 	state_set(v, VNIC_CLOSING);
 	vhost_session_close(v->session, "godwitd ends");
 	loop_timer_free(v->loop, v->announce_timer);
+	link_end(v);
 	if (v->path)
 		watch_end(v);
 	path_free(v->path);
 	vf_detach(&v->vf);
+	free(v->own_device);
 	free(v);
+}
+
+int vnic_set_incoming(struct vnic *v, bool incoming, struct err *e)
+{
+	if (v->state != VNIC_WAITING && v->state != VNIC_NEGOTIATING)
+		return err_set(e, -EBUSY,
+			       "a VM is here already: 'incoming' is said before its first start");
+	v->awaiting_arrival = incoming;
+	return 0;
+}
+
+bool vnic_incoming(const struct vnic *v)
+{
+	return v->awaiting_arrival;
 }
 
 enum vnic_state vnic_state(const struct vnic *v)
