@@ -34,8 +34,7 @@ static void print_verb(const struct verb *v)
 	printf("\"\n\t\tvalued=\"");
 	print_valued(v);
 	/* NAME is a vNIC's only where the verb speaks with a running godwitd. */
-	printf("\"\n\t\toperand=\"%s\"\n\t\t;;\n",
-	       !strcmp(v->name, "migrate") ? "" : v->args);
+	printf("\"\n\t\toperand=\"%s\"\n\t\t;;\n", !strcmp(v->name, "migrate") ? "" : v->args);
 }
 
 static void print_bash(void)

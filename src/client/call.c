@@ -73,8 +73,8 @@ static int said_no(struct godwit *g, const json_t *error, struct godwit_error *e
 /* Takes the reference to @p params. */
 static char *request_text(struct godwit *g, const char *method, json_t *params)
 {
-	json_t *request = json_pack("{s:s, s:I, s:s}", "jsonrpc", "2.0", "id", ++g->id, "method",
-				    method);
+	json_t *request =
+		json_pack("{s:s, s:I, s:s}", "jsonrpc", "2.0", "id", ++g->id, "method", method);
 	char *text = NULL, *line = NULL;
 
 	if (params && json_object_set_new(request, "params", params))

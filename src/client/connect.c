@@ -96,9 +96,8 @@ static int cannot(int rc, const char *vnic, const char *path, struct godwit_erro
 		return client_error(e, rc, "%s: its godwitd has died; start it again", vnic);
 	case EACCES:
 	case EPERM:
-		return client_error(e, rc,
-				    "%s: not permitted: be root, or in the group of %s", vnic,
-				    path);
+		return client_error(e, rc, "%s: not permitted: be root, or in the group of %s",
+				    vnic, path);
 	case ETIMEDOUT:
 		return client_error(e, rc, "%s: its godwitd does not answer", vnic);
 	default:

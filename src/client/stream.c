@@ -95,7 +95,8 @@ int stream_read(struct stream *s, uint64_t deadline, json_t **out)
 	size_t looked = 0, len;
 	char *end;
 
-	while (!(end = s->in_end > looked ? memchr(s->in + looked, '\n', s->in_end - looked) : NULL)) {
+	while (!(end = s->in_end > looked ? memchr(s->in + looked, '\n', s->in_end - looked) :
+					    NULL)) {
 		int rc;
 
 		looked = s->in_end;

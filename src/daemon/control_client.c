@@ -69,8 +69,7 @@ static void client_answer(struct client *cl, const char *line, size_t len)
 
 static bool may_answer(const struct client *cl)
 {
-	return !cl->closing && !cl->dropped && cl->budget > 0 &&
-	       peer_waiting(&cl->peer) < OUT_HIGH;
+	return !cl->closing && !cl->dropped && cl->budget > 0 && peer_waiting(&cl->peer) < OUT_HIGH;
 }
 
 /* Answers all complete lines that may be answered. True when none is left. */
@@ -86,8 +85,8 @@ static bool answer_lines(struct client *cl)
 			return true;
 		if (rc < 0) {
 			control_complain(cl->control, cl, "sent a request that is too long");
-			client_reply(cl, rpc_refusal(RPC_LIMIT,
-						     "a request has 8192 bytes at most"));
+			client_reply(cl,
+				     rpc_refusal(RPC_LIMIT, "a request has 8192 bytes at most"));
 			cl->closing = true;
 			return false;
 		}

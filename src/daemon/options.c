@@ -405,8 +405,8 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 
 void options_free(struct options *o)
 {
-	char **texts[] = { &o->name, &o->device, &o->socket_path, &o->group, &o->cpus,
-			   &o->control_path };
+	char **texts[] = { &o->name,  &o->device, &o->socket_path,
+			   &o->group, &o->cpus,	  &o->control_path };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		free(*texts[i]);

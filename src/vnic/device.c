@@ -14,7 +14,8 @@ static int idle_check(const struct vnic *v, struct err *e)
 
 int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct err *e)
 {
-	struct vf_config vc = { .device = device, .mac = mac ? mac : v->vf.mac };
+	uint8_t address[6];
+	struct vf_config vc = { .device = device, .mac = address };
 	char *own;
 	int rc;
 
@@ -26,6 +27,8 @@ int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct e
 	own = strdup(device);
 	if (!own)
 		return err_set(e, -ENOMEM, "no memory");
+	/* vf_attach() begins by forgetting all of v->vf. */
+	memcpy(address, mac ? mac : v->vf.mac, sizeof(address));
 	rc = vf_attach(&v->vf, &vc, e);
 	if (rc) {
 		free(own);

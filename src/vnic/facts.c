@@ -86,9 +86,9 @@ void vnic_facts(struct vnic *v, struct vnic_facts *out)
 		out->features = vhost_session_state(v->session)->features;
 		out->messages = vhost_session_stats(v->session).messages;
 	}
-#define X(field, text)                                                       \
-	*c++ = (struct vnic_counter){ .name = #field,                        \
-				      .meaning = text,                       \
+#define X(field, text)                                 \
+	*c++ = (struct vnic_counter){ .name = #field,  \
+				      .meaning = text, \
 				      .value = path_counted(&from->field) };
 	PATH_COUNTERS(X)
 #undef X

@@ -17,9 +17,9 @@ enum { VNIC_COUNTERS = 0 PATH_COUNTERS(X) };
 #undef X
 
 /* Counters of the port itself: field of struct vf_stats, meaning. */
-#define VNIC_PORT_COUNTERS_TABLE(X)                         \
-	X(rx_missed, "frames for which the port had no room") \
-	X(rx_errors, "bad frames at the port")                \
+#define VNIC_PORT_COUNTERS_TABLE(X)                             \
+	X(rx_missed, "frames for which the port had no room")   \
+	X(rx_errors, "bad frames at the port")                  \
 	X(rx_no_mbuf, "times that the port had no host buffer") \
 	X(tx_errors, "frames that the port could not send")
 
