@@ -59,7 +59,7 @@ int remote_ask(const char *vnic, const char *method, json_t *params, int timeout
 
 void remote_print(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	putchar('\n');
 	json_decref(value);
 }

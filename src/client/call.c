@@ -122,7 +122,7 @@ static int answer_take(struct godwit *g, const json_t *answer, char **result,
 		return connection_failed(g, -EPROTO, "the call", e);
 	if (!result)
 		return 0;
-	*result = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	*result = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	return *result ? 0 : client_error(e, -ENOMEM, "no memory");
 }
 

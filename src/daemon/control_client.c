@@ -25,7 +25,7 @@
 
 char *control_line(json_t *message, size_t *len)
 {
-	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	char *text = message ? json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 
 	json_decref(message);
 	if (!text)

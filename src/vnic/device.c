@@ -14,7 +14,7 @@ static int idle_check(const struct vnic *v, struct err *e)
 
 int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct err *e)
 {
-	uint8_t address[6];
+	uint8_t had[6], address[6];
 	struct vf_config vc = { .device = device, .mac = address };
 	char *own;
 	int rc;
@@ -27,10 +27,12 @@ int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct e
 	own = strdup(device);
 	if (!own)
 		return err_set(e, -ENOMEM, "no memory");
-	/* vf_attach() begins by forgetting all of v->vf. */
-	memcpy(address, mac ? mac : v->vf.mac, sizeof(address));
+	/* vf_attach() begins by forgetting all of v->vf, and what the vNIC's address is must survive that. */
+	memcpy(had, v->vf.mac, sizeof(had));
+	memcpy(address, mac ? mac : had, sizeof(address));
 	rc = vf_attach(&v->vf, &vc, e);
 	if (rc) {
+		memcpy(v->vf.mac, had, sizeof(had));
 		free(own);
 		return rc;
 	}

@@ -23,7 +23,6 @@ SHOW = '{"jsonrpc":"2.0","id":1,"method":"show"}'
 def null(place):
     d = process.Godwitd(NULL, "--mac", MAC, socket_path=place / "vhost.sock")
     wait_for(d.control)
-    assert answers(d)  # DPDK has started by then: its descriptors are part of the baseline
     d.set_baseline()
     yield d
     d.stop()

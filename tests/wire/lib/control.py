@@ -95,11 +95,13 @@ class Control:
 
 
 def wait_for(path, timeout=process.START_TIMEOUT_S):
-    """Wait until something listens at @p path."""
+    """Wait until something listens at @p path, and answers: DPDK has started then."""
     deadline = time.monotonic() + timeout
     while not process.listening(path):
         assert time.monotonic() < deadline, f"nothing listens at {path}"
         time.sleep(0.02)
+    with Control(path, timeout) as c:
+        assert c.call("ping") == "pong"
 
 
 @contextmanager
