@@ -164,6 +164,16 @@ def test_flood_of_requests_nobody_reads_the_answers_of(daemon, running, wire):
     assert answers(daemon)
 
 
+def test_more_answers_than_may_wait(daemon):
+    """Nothing is answered while 64 KiB wait; once they are sent, what had come before is."""
+    batch = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "show"}] * 16)
+    with Control(daemon.control) as c:
+        for _ in range(12):
+            c.send(batch)
+        assert [len(c.read()) for _ in range(12)] == [16] * 12
+        assert c.call("ping") == "pong"
+
+
 def test_flood_costs_a_bounded_share(daemon):
     """Requests are answered at a bounded rate, however many come; all of them in the end."""
     lines = 2000
