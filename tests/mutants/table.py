@@ -269,9 +269,4 @@ MUTANTS = (
         r"listener_close\(&d->control_listener\);",
         "",
     ),
-    Mutant(
-        "facts_of_rings_stay_old", "src/vnic/events.c", "test_control.py::test_broken_ring_is_shown_at_once",
-        r"v->ring_facts_ns = 0;",
-        "",
-    ),
 )

@@ -100,6 +100,7 @@ def test_broken_ring_is_shown_at_once(control, running):
     running.tx.set_desc(0, 1 << 50, 100, F_WRITE)
     running.tx.put_head(0)
     control.call("subscribe")
+    assert control.call("show")["virtqueues"][TX]["state"] == "running"
     running.publish(TX)
     assert control.event("ring-broken")["detail"] == "transmit"
     assert control.call("show")["virtqueues"][TX]["state"] == "broken"

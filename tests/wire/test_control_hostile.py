@@ -139,7 +139,7 @@ def test_subscriber_that_never_reads(null):
             while good.event("state")["detail"] != "waiting":
                 pass
             cycles += 1
-            assert cycles < 20000, "it was never dropped"
+            assert cycles < 4000, "it was never dropped"
         assert deaf.closed()
         assert good.call("ping") == "pong"
     null.holds_nothing()
@@ -165,12 +165,14 @@ def test_flood_of_requests_nobody_reads_the_answers_of(daemon, running, wire):
 
 
 def test_more_answers_than_may_wait(daemon):
-    """Nothing is answered while 64 KiB wait; once they are sent, what had come before is."""
-    batch = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "show"}] * 16)
+    """Nothing is answered while 64 KiB wait; once they are sent, what had been read before is."""
+    batches = [json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "show"}] * 16)] * 10
     with Control(daemon.control) as c:
-        for _ in range(12):
-            c.send(batch)
-        assert [len(c.read()) for _ in range(12)] == [16] * 12
+        # What the third ten ask for does not fit the socket any more; all of them are in godwitd's buffer.
+        for _ in range(3):
+            c.send("\n".join(batches))
+            time.sleep(0.8)
+        assert [len(c.read()) for _ in range(30)] == [16] * 30
         assert c.call("ping") == "pong"
 
 
