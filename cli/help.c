@@ -4,6 +4,9 @@
 
 #include "verb.h"
 
+#define COLUMNS 80
+#define USAGE_INDENT 13
+
 void help_tool(void)
 {
 	printf("Usage: godwit VERB [OPTIONS] …\n\n"
@@ -20,16 +23,31 @@ static void option_name(const struct cli_option *o, char *to, size_t size)
 	snprintf(to, size, "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
+/* Puts a word behind the others, on a new line where this one is full. Returns the column after it. */
+static int usage_word(int column, const char *open, const char *word, const char *close)
+{
+	int len = (int)(strlen(open) + strlen(word) + strlen(close)) + 1;
+
+	if (column + len > COLUMNS) {
+		printf("\n%*s", USAGE_INDENT, "");
+		column = USAGE_INDENT;
+	}
+	printf(" %s%s%s", open, word, close);
+	return column + len;
+}
+
 void help_verb(const struct verb *v)
 {
+	int column = printf("Usage: godwit %s", v->name);
 	char name[64];
 
-	printf("Usage: godwit %s", v->name);
 	for (const struct cli_option *o = v->options; o->name; o++) {
 		option_name(o, name, sizeof(name));
-		printf(o->required ? " %s" : " [%s]", name);
+		column = usage_word(column, o->required ? "" : "[", name, o->required ? "" : "]");
 	}
-	printf("%s%s\n\n%s.\n\nOptions:\n", v->args[0] ? " " : "", v->args, v->summary);
+	if (v->args[0])
+		usage_word(column, "", v->args, "");
+	printf("\n\n%s.\n\nOptions:\n", v->summary);
 	for (const struct cli_option *o = v->options; o->name; o++) {
 		option_name(o, name, sizeof(name));
 		printf("  %-18s %s\n", name, o->help);

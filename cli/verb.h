@@ -39,6 +39,22 @@ extern const struct verb verbs[];
 /* The verbs' own: their options and what they do. */
 extern const struct cli_option migrate_options[];
 int migrate_verb(const struct cli_args *args);
+extern const struct cli_option list_options[];
+int list_verb(const struct cli_args *args);
+extern const struct cli_option show_options[];
+int show_verb(const struct cli_args *args);
+extern const struct cli_option stats_options[];
+int stats_verb(const struct cli_args *args);
+extern const struct cli_option watch_options[];
+int watch_verb(const struct cli_args *args);
+extern const struct cli_option attach_options[];
+int attach_verb(const struct cli_args *args);
+extern const struct cli_option detach_options[];
+int detach_verb(const struct cli_args *args);
+extern const struct cli_option set_options[];
+int set_verb(const struct cli_args *args);
+extern const struct cli_option completion_options[];
+int completion_verb(const struct cli_args *args);
 
 /** The verb of that name, or NULL. */
 const struct verb *verb_find(const char *name);

@@ -17,7 +17,22 @@ static int log_fd = STDERR_FILENO;
 void log_init(const char *name, enum log_level level)
 {
 	log_name = name;
-	log_limit = level;
+	log_set_level(level);
+}
+
+void log_set_level(enum log_level level)
+{
+	__atomic_store_n(&log_limit, level, __ATOMIC_RELAXED);
+}
+
+enum log_level log_level(void)
+{
+	return __atomic_load_n(&log_limit, __ATOMIC_RELAXED);
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
 }
 
 void log_to(int fd)
@@ -38,7 +53,7 @@ int log_level_parse(const char *text, enum log_level *level)
 
 bool log_enabled(enum log_level level)
 {
-	return level <= log_limit;
+	return level <= log_level();
 }
 
 /* A log that nobody reads must not stop the vNIC: what finds no room is lost. */

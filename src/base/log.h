@@ -21,6 +21,13 @@ void log_to(int fd);
 /** Parse "error", "warning", "notice", "info" or "debug". Returns 0, or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *level);
 
+/** "error" and so on. */
+const char *log_level_name(enum log_level level);
+/** Drop lines above @p level from now on. Thread: any. */
+void log_set_level(enum log_level level);
+/** What log_init() or log_set_level() said last. */
+enum log_level log_level(void);
+
 /** True when lines of @p level are written: guards costly preparation. */
 bool log_enabled(enum log_level level);
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "daemon/connector.h"
+#include "daemon/control.h"
 #include "daemon/options.h"
 #include "daemon/socket.h"
 #include "guest/fault.h"
@@ -30,23 +31,17 @@ struct daemon {
 	struct listener listener;
 	/** --client: in place of the listener. */
 	struct connector connector;
+	/** Its fd is -1 when there is no control socket. */
+	struct listener control_listener;
 	struct vnic *vnic;
+	struct control *control;
 	bool eal;
+	struct eal_facts facts;
 	/** --fd gave a connection, not a listening socket. */
 	bool connected;
 	/** Given up for a moment to refuse a front-end when descriptors have run out. */
 	int spare_fd;
 };
-
-/* Without it the connection would wait, and the loop would spin on it. */
-static void accept_refuse(struct daemon *d, int fd)
-{
-	log_error("a front-end is refused: no file descriptors are left");
-	if (d->spare_fd >= 0)
-		close(d->spare_fd);
-	close(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
-	d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
 
 static void accept_ready(void *arg, int fd, uint32_t events)
 {
@@ -56,7 +51,7 @@ static void accept_ready(void *arg, int fd, uint32_t events)
 	if (conn >= 0)
 		vnic_connect(d->vnic, conn);
 	else if (errno == EMFILE || errno == ENFILE)
-		accept_refuse(d, fd);
+		listener_refuse(fd, &d->spare_fd, "a front-end");
 	else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 		log_error("accept: %s", strerror(errno));
 }
@@ -115,6 +110,34 @@ static int serve_start(struct daemon *d, struct err *e)
 	return rc ? err_set(e, rc, "the socket cannot be watched: %s", strerror(-rc)) : 0;
 }
 
+/* A path that nobody asked for may be out of reach; one that somebody else serves is an error. */
+static int control_listen(struct daemon *d, struct err *e)
+{
+	const struct options *o = &d->o;
+	int rc;
+
+	if (!o->control_path)
+		return 0;
+	rc = listener_open(&d->control_listener, o->control_path, o->group, o->group_given, e);
+	if (!rc)
+		return 0;
+	err_prefix(e, rc, "control socket");
+	if (o->control_given || (o->fd < 0 && rc != -ENAMETOOLONG) || rc == -EADDRINUSE)
+		return rc;
+	log_warning("%s: goes on without it", e->text);
+	return 0;
+}
+
+static int control_start(struct daemon *d, struct err *e)
+{
+	struct control_config cc = { .listen_fd = d->control_listener.fd,
+				     .name = d->o.name,
+				     .dpdk = d->facts.dpdk_version,
+				     .spare_fd = &d->spare_fd };
+
+	return cc.listen_fd < 0 ? 0 : control_new(d->loop, d->vnic, &cc, &d->control, e);
+}
+
 static int daemon_start(struct daemon *d, struct err *e)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0 };
@@ -128,7 +151,6 @@ static int daemon_start(struct daemon *d, struct err *e)
 				  .mtu = (uint16_t)o->mtu };
 	struct eal_config ec = { .memory_mib = o->memory_mib, .cpus = o->cpus, .name = o->name };
 	uint64_t began = clock_now_ns();
-	struct eal_facts facts;
 	int rc;
 
 	/* A given descriptor first: before a number that was not open becomes one of our own. */
@@ -149,29 +171,35 @@ static int daemon_start(struct daemon *d, struct err *e)
 	/* The socket before DPDK: it is what a second process of the same name fails at, at once. */
 	if (o->fd < 0 && !o->client)
 		rc = listener_open(&d->listener, o->socket_path, o->group, o->group_given, e);
+	if (!rc)
+		rc = control_listen(d, e);
 	if (rc)
 		return rc;
-	rc = eal_start(&ec, &facts, e);
+	rc = eal_start(&ec, &d->facts, e);
 	if (rc)
 		return rc;
 	d->eal = true;
 	rc = vnic_new(d->loop, &vc, &d->vnic, e);
 	if (rc)
 		return rc;
-	rc = serve_start(d, e);
+	rc = control_start(d, e);
+	if (!rc)
+		rc = serve_start(d, e);
 	if (!rc)
 		log_notice("godwitd %s serves %s after %llu ms (%s, %s pages)", GODWIT_VERSION,
 			   o->device, (unsigned long long)(clock_now_ns() - began) / 1000000,
-			   facts.dpdk_version, facts.huge_pages ? "huge" : "ordinary");
+			   d->facts.dpdk_version, d->facts.huge_pages ? "huge" : "ordinary");
 	return rc;
 }
 
 static void daemon_stop(struct daemon *d)
 {
+	control_free(d->control);
 	connector_stop(&d->connector);
 	vnic_free(d->vnic);
 	if (d->eal)
 		eal_stop();
+	listener_close(&d->control_listener);
 	listener_close(&d->listener);
 	loop_free(d->loop);
 	if (d->spare_fd >= 0)
@@ -211,7 +239,9 @@ static int daemon_run(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-	struct daemon d = { .listener = { .fd = -1 }, .spare_fd = -1 };
+	struct daemon d = { .listener = { .fd = -1 },
+			    .control_listener = { .fd = -1 },
+			    .spare_fd = -1 };
 	struct err e = { "" };
 	int rc = options_parse(argc, argv, &d.o, &e);
 

@@ -85,22 +85,35 @@ static bool mac_read(const char *text, uint8_t mac[6])
 	return true;
 }
 
-static int set_mac(struct options *o, const char *value, struct err *e)
+int options_mac(const char *text, const char *what, uint8_t mac[6], struct err *e)
 {
 	static const uint8_t zero[6];
 
-	if (!mac_read(value, o->mac))
+	if (!mac_read(text, mac))
 		return err_set(e, -EINVAL,
-			       "--mac '%s': give six pairs of hexadecimal digits, such as "
+			       "%s '%s': give six pairs of hexadecimal digits, such as "
 			       "52:54:00:12:34:56",
-			       value);
-	if ((o->mac[0] & 1) || memcmp(o->mac, zero, sizeof(zero)) == 0)
+			       what, text);
+	if ((mac[0] & 1) || memcmp(mac, zero, sizeof(zero)) == 0)
 		return err_set(e, -EINVAL,
-			       "--mac '%s' is no station's address: the first byte must be even, "
+			       "%s '%s' is no station's address: the first byte must be even, "
 			       "and not all zero",
-			       value);
-	o->has_mac = true;
+			       what, text);
 	return 0;
+}
+
+static int set_mac(struct options *o, const char *value, struct err *e)
+{
+	int rc = options_mac(value, "--mac", o->mac, e);
+
+	o->has_mac = rc == 0;
+	return rc;
+}
+
+static int set_control_path(struct options *o, const char *value, struct err *e)
+{
+	o->control_given = true;
+	return set_text(&o->control_path, value, "control-path", e);
 }
 
 static int set_group(struct options *o, const char *value, struct err *e)
@@ -167,6 +180,11 @@ static int set_client(struct options *o, const char *value, struct err *e)
 	return set_switch(&o->client, value, "client", e);
 }
 
+static int set_no_control(struct options *o, const char *value, struct err *e)
+{
+	return set_switch(&o->no_control, value, "no-control", e);
+}
+
 static int set_capabilities(struct options *o, const char *value, struct err *e)
 {
 	o->action = OPTIONS_CAPABILITIES;
@@ -217,6 +235,9 @@ static const struct option_row {
 	{ "mtu", "BYTES", true, set_mtu, "MTU of the device (default 1500)" },
 	{ "log-level", "LEVEL", true, set_log_level,
 	  "error, warning, notice, info or debug (default notice)" },
+	{ "control-path", "PATH", true, set_control_path,
+	  "control socket there (default control.sock beside it)" },
+	{ "no-control", NULL, true, set_no_control, "make no control socket" },
 	{ "print-capabilities", NULL, false, set_capabilities,
 	  "print what management tools ask for, as JSON, and exit" },
 	{ "version", NULL, false, set_version, "print the version and exit" },
@@ -339,6 +360,38 @@ static int walk(int argc, char **argv, struct options *o, bool files, struct err
 	return rc;
 }
 
+/*
+ * Beside the vhost-user socket: control.sock by vhost.sock, and x.control.sock by x.sock, since several
+ * processes may have their sockets in one directory.
+ */
+static int control_default(struct options *o, struct err *e)
+{
+	const char *path = o->socket_path, *base;
+	int rc, dir, stem;
+
+	if (o->no_control && o->control_given)
+		return err_set(e, -EINVAL, "--no-control and --control-path exclude each other");
+	if (o->no_control || o->control_path)
+		return 0;
+	if (!path) {
+		rc = asprintf(&o->control_path, "/run/godwit/%s/control.sock", o->name);
+	} else {
+		base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+		dir = (int)(base - path);
+		stem = (int)strlen(base);
+		if (stem > 5 && strcmp(base + stem - 5, ".sock") == 0)
+			stem -= 5;
+		if (strcmp(base, "vhost.sock") == 0)
+			stem = 0;
+		rc = asprintf(&o->control_path, "%.*s%.*s%scontrol.sock", dir, path, stem, base,
+			      stem ? "." : "");
+	}
+	if (rc >= 0)
+		return 0;
+	o->control_path = NULL;
+	return err_set(e, -ENOMEM, "no memory");
+}
+
 static int defaults(struct options *o, struct err *e)
 {
 	char *path;
@@ -357,12 +410,12 @@ static int defaults(struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--fd and --socket-path exclude each other");
 	if (o->fd >= 0 && o->client)
 		return err_set(e, -EINVAL, "--fd and --client exclude each other");
-	if (o->fd >= 0 || o->socket_path)
-		return 0;
-	if (asprintf(&path, "/run/godwit/%s/vhost.sock", o->name) < 0)
-		return err_set(e, -ENOMEM, "no memory");
-	o->socket_path = path;
-	return 0;
+	if (o->fd < 0 && !o->socket_path) {
+		if (asprintf(&path, "/run/godwit/%s/vhost.sock", o->name) < 0)
+			return err_set(e, -ENOMEM, "no memory");
+		o->socket_path = path;
+	}
+	return control_default(o, e);
 }
 
 int options_parse(int argc, char **argv, struct options *o, struct err *e)
@@ -392,7 +445,8 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 
 void options_free(struct options *o)
 {
-	char **texts[] = { &o->name, &o->device, &o->socket_path, &o->group, &o->cpus };
+	char **texts[] = { &o->name,  &o->device, &o->socket_path,
+			   &o->group, &o->cpus,	  &o->control_path };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		free(*texts[i]);

@@ -34,6 +34,11 @@ struct options {
 	/** 0: as the device has it. */
 	unsigned int mtu;
 	enum log_level log_level;
+	/** NULL: no control socket. */
+	char *control_path;
+	/** It was asked for by --control-path. */
+	bool control_given;
+	bool no_control;
 };
 
 /**
@@ -42,6 +47,12 @@ struct options {
  *          status 1)
  */
 int options_parse(int argc, char **argv, struct options *o, struct err *e);
+/**
+ * Read a station's MAC address.
+ * @param what  the option or parameter, for the sentence
+ * @return      0, or -EINVAL with a sentence
+ */
+int options_mac(const char *text, const char *what, uint8_t mac[6], struct err *e);
 /** Free the strings. */
 void options_free(struct options *o);
 /** The help text, made from the table of options. */

@@ -216,6 +216,15 @@ int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e)
 	return 0;
 }
 
+void listener_refuse(int fd, int *spare_fd, const char *who)
+{
+	log_error("%s is refused: no file descriptors are left", who);
+	if (*spare_fd >= 0)
+		close(*spare_fd);
+	close(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+	*spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void listener_close(struct listener *l)
 {
 	struct stat st;

@@ -35,6 +35,12 @@ int listener_open(struct listener *l, const char *path, const char *group, bool 
  * -ENOTSOCK.
  */
 int listener_adopt(struct listener *l, int fd, bool *connected, struct err *e);
+/**
+ * No descriptor is left for a connection that waits at @p fd: turn it away, or the loop would spin on it.
+ * @param spare_fd  an open descriptor that is given up for a moment
+ * @param who       for the log: "a front-end"
+ */
+void listener_refuse(int fd, int *spare_fd, const char *who);
 /** Close, and remove what was made. Idempotent. */
 void listener_close(struct listener *l);
 

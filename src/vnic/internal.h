@@ -5,6 +5,7 @@
 #include "path/path.h"
 #include "vf/vf.h"
 #include "vhost/session.h"
+#include "vnic/facts.h"
 #include "vnic/vnic.h"
 
 enum device_state {
@@ -36,7 +37,8 @@ struct device {
 	struct vf_notify notify;
 	struct vf_pool pool;
 	int tick_timer, retry_timer;
-	uint64_t attaches, detaches, failures, resets, backs, removals, link_changes;
+	uint64_t attaches, detaches, attach_failures, port_resets, port_backs, port_removals,
+		link_changes;
 };
 
 struct vnic {
@@ -78,9 +80,13 @@ struct vnic {
 	void *on_disconnect_arg;
 	void (*on_event)(void *arg, const struct vnic_event *ev);
 	void *on_event_arg;
+	uint64_t state_since_ns;
+	/** The worker's share of the last facts, and when it was copied; 0: take it anew. */
+	struct vnic_ring_facts ring_facts[VHOST_VRINGS];
+	uint64_t ring_facts_ns;
 };
 
-/** Tell the listener of vnic_on_event(), if there is one. */
+/** Tell who listens, and see that the next facts are fresh. Strings are not kept. Thread: control. */
 void vnic_event(struct vnic *v, const char *name, const char *detail);
 
 /** Make buffers, timers and the port's eventfd; the path exists. Returns 0 or -errno. */

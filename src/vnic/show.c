@@ -4,95 +4,12 @@
 
 #include "vnic/internal.h"
 
-/** What is copied while the worker stands still, and printed once it goes on. */
-struct ring_facts {
-	bool bound, running, broken, logging;
-	enum path_wake wake;
-	uint16_t size, next;
-	uint64_t calls;
-};
-
-static struct ring_facts ring_facts(struct vnic *v, int i)
+static void show_address(const struct vnic_device_facts *d, FILE *to)
 {
-	const struct ring *r = path_ring(v->path, i);
-
-	return (struct ring_facts){ .bound = v->bound[i],
-				    .running = v->running[i],
-				    .broken = r->broken,
-				    .logging = r->log,
-				    .wake = path_wake(v->path, i),
-				    .size = r->cfg.size,
-				    .next = r->next_avail,
-				    .calls = r->calls };
-}
-
-static void show_ring(const struct ring_facts *r, int i, FILE *to)
-{
-	static const char *const wake[] = {
-		[PATH_WAKE_NONE] = "",
-		[PATH_WAKE_POLL] = ", always polled",
-		[PATH_WAKE_TIMER] = ", wakes by timer",
-		[PATH_WAKE_KICK] = ", wakes by kick",
-		[PATH_WAKE_INTERRUPT] = ", wakes by port interrupt",
-	};
-
-	fprintf(to, "  virtqueue %d (%s): ", i, i == PATH_RX ? "receive" : "transmit");
-	if (!r->bound) {
-		fprintf(to, "stopped\n");
-		return;
-	}
-	fprintf(to, "%s, size %u, next %u, calls %" PRIu64 "%s%s\n",
-		r->broken  ? "broken" :
-		r->running ? "running" :
-			     "waits for the dirty log",
-		r->size, r->next, r->calls, wake[r->wake], r->logging ? ", logging" : "");
-}
-
-static void show_rings(struct vnic *v, FILE *to)
-{
-	struct ring_facts facts[VHOST_VRINGS];
-
-	path_pause(v->path);
-	for (int i = 0; i < VHOST_VRINGS; i++)
-		facts[i] = ring_facts(v, i);
-	path_resume(v->path);
-	for (int i = 0; i < VHOST_VRINGS; i++)
-		show_ring(&facts[i], i, to);
-}
-
-static void show_counter(FILE *to, const char *name, uint64_t value, const char *meaning)
-{
-	fprintf(to, "  %-18s %12" PRIu64 "  %s\n", name, value, meaning);
-}
-
-static void show_port(const struct vf *vf, FILE *to)
-{
-	struct vf_stats s = { 0 };
-
-	if (vf->attached)
-		vf_stats(vf, &s);
-	show_counter(to, "port_rx_missed", s.rx_missed, "frames for which the port had no room");
-	show_counter(to, "port_rx_errors", s.rx_errors, "bad frames at the port");
-	show_counter(to, "port_rx_no_mbuf", s.rx_no_mbuf, "times that the port had no host buffer");
-	show_counter(to, "port_tx_errors", s.tx_errors, "frames that the port could not send");
-}
-
-static void show_device(struct vnic *v, FILE *to)
-{
-	const struct device *d = &v->dev;
+	static const uint8_t none[6];
 	const uint8_t *m = d->mac;
 
-	if (d->state == DEVICE_NONE)
-		fprintf(to, "  device none: what the guest sends %s",
-			d->hold ? "waits in its ring" : "is dropped");
-	else if (d->state == DEVICE_LOST)
-		fprintf(to, "  device %s: reset, attempt %u to bring it back", d->name,
-			d->tries + 1);
-	else
-		fprintf(to, "  device %s: driver %s, link %s, depth rx %u tx %u", d->name,
-			v->vf.driver, vf_link_up(&v->vf) ? "up" : "down", v->vf.rx_depth,
-			v->vf.tx_depth);
-	if (d->has_mac)
+	if (memcmp(m, none, sizeof(none)) != 0)
 		fprintf(to, ", mac %02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
 			m[5]);
 	if (d->mtu)
@@ -100,33 +17,49 @@ static void show_device(struct vnic *v, FILE *to)
 	fprintf(to, "\n");
 }
 
-static void show_device_counters(const struct device *d, FILE *to)
+static void show_device(const struct vnic_device_facts *d, FILE *to)
 {
-	show_counter(to, "attaches", d->attaches, "devices attached");
-	show_counter(to, "detaches", d->detaches, "devices detached");
-	show_counter(to, "attach_failures", d->failures, "attempts to attach that failed");
-	show_counter(to, "port_resets", d->resets, "resets of the port that were noticed");
-	show_counter(to, "port_backs", d->backs, "times that it came back");
-	show_counter(to, "port_removals", d->removals, "times that it went away, or stayed away");
-	show_counter(to, "link_changes", d->link_changes, "times that the port's link changed");
+	if (!d->attached)
+		fprintf(to, "  device none: what the guest sends %s",
+			d->hold ? "waits in its ring" : "is dropped");
+	else if (strcmp(d->state, "reset") == 0)
+		fprintf(to, "  device %s: reset, attempt %u to bring it back", d->name,
+			d->tries + 1);
+	else
+		fprintf(to, "  device %s: driver %s, link %s, depth rx %u tx %u", d->name,
+			d->driver, d->link_up ? "up" : "down", d->rx_depth, d->tx_depth);
+	show_address(d, to);
+}
+
+static void show_ring(const struct vnic_ring_facts *r, int i, FILE *to)
+{
+	fprintf(to, "  virtqueue %d (%s): %s", i, r->direction, r->state);
+	if (r->bound)
+		fprintf(to, ", size %u, next %u, calls %" PRIu64 ", wakes by %s%s", r->size,
+			r->next, r->calls, r->wakes_by, r->logging ? ", logging" : "");
+	fprintf(to, "\n");
+}
+
+static void show_counters(const struct vnic_counter *c, int n, FILE *to)
+{
+	for (int i = 0; i < n; i++)
+		fprintf(to, "  %-18s %12" PRIu64 "  %s\n", c[i].name, c[i].value, c[i].meaning);
 }
 
 void vnic_show(struct vnic *v, FILE *to)
 {
-	const struct path_counters *c = path_counters(v->path);
+	struct vnic_facts f;
 
-	fprintf(to, "vnic %s: %s, front-ends so far %" PRIu64 "%s\n", v->cfg.name,
-		vnic_state_name(v->state), v->connections,
-		v->awaiting_arrival ? ", awaits a VM" : "");
-	show_device(v, to);
-	show_rings(v, to);
-	if (v->session)
-		fprintf(to, "  features 0x%" PRIx64 ", messages %" PRIu64 "\n",
-			vhost_session_state(v->session)->features,
-			vhost_session_stats(v->session).messages);
-#define X(name, meaning) show_counter(to, #name, path_counted(&c->name), meaning);
-	PATH_COUNTERS(X)
-#undef X
-	show_device_counters(&v->dev, to);
-	show_port(&v->vf, to);
+	vnic_facts(v, &f);
+	fprintf(to, "vnic %s: %s, front-ends so far %" PRIu64 "%s\n", f.name, f.state,
+		f.connections, f.incoming ? ", awaits a VM" : "");
+	show_device(&f.device, to);
+	for (int i = 0; i < VNIC_RINGS; i++)
+		show_ring(&f.rings[i], i, to);
+	if (f.connected)
+		fprintf(to, "  features 0x%" PRIx64 ", messages %" PRIu64 "\n", f.features,
+			f.messages);
+	show_counters(f.counters, VNIC_COUNTERS, to);
+	show_counters(f.devices, VNIC_DEVICE_COUNTERS, to);
+	show_counters(f.port, VNIC_PORT_COUNTERS, to);
 }

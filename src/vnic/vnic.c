@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vnic/features.h"
 #include "vnic/internal.h"
@@ -35,6 +36,8 @@ static void state_set(struct vnic *v, enum vnic_state to)
 			  vnic_state_name(to), vnic_state_name(v->state));
 	log_write(to == VNIC_CLOSING ? LOG_INFO : LOG_NOTICE, "%s", vnic_state_name(to));
 	v->state = to;
+	v->state_since_ns = clock_now_ns();
+	vnic_event(v, "state", vnic_state_name(to));
 }
 
 static enum vnic_state state_of(const struct vnic *v, const struct vhost_state *s)
@@ -177,6 +180,7 @@ static int vnic_apply(void *arg, const struct vhost_state *s, struct err *e)
 	}
 	announce_update(v);
 	watch_rings(v);
+	v->ring_facts_ns = 0;
 	path_resume(v->path);
 	return rc;
 }
@@ -291,6 +295,7 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	v->awaiting_arrival = cfg->incoming;
 	v->announce_timer = -1;
 	v->progress_timer = -1;
+	v->state_since_ns = clock_now_ns();
 	v->hang_timer = -1;
 	v->dev.tick_timer = -1;
 	v->dev.retry_timer = -1;
@@ -340,6 +345,20 @@ void vnic_free(struct vnic *v)
 bool vnic_served(const struct vnic *v)
 {
 	return v->session ? vhost_session_stats(v->session).messages > 0 : v->served;
+}
+
+int vnic_set_incoming(struct vnic *v, bool incoming, struct err *e)
+{
+	if (v->state != VNIC_WAITING && v->state != VNIC_NEGOTIATING)
+		return err_set(e, -EBUSY,
+			       "a VM is here already: 'incoming' is said before its first start");
+	v->awaiting_arrival = incoming;
+	return 0;
+}
+
+bool vnic_incoming(const struct vnic *v)
+{
+	return v->awaiting_arrival;
 }
 
 enum vnic_state vnic_state(const struct vnic *v)

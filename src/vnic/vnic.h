@@ -71,20 +71,38 @@ int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct e
  */
 int vnic_detach(struct vnic *v, bool hold, struct err *e);
 
-struct vnic_event {
-	/** "attached", "detached", "port-reset", "port-back", "port-removed", "link" … */
-	const char *name;
-	/** What it is about: a device, a reason, "up" or "down"; never NULL. */
-	const char *detail;
-};
-
-/** Call @p fn with each event; one listener. The strings live for the call. */
-void vnic_on_event(struct vnic *v, void (*fn)(void *arg, const struct vnic_event *ev), void *arg);
+/**
+ * Say whether the next first start is a VM's arrival, as vnic_config.incoming does.
+ * @return  0, or -EBUSY with a sentence when rings have been started
+ */
+int vnic_set_incoming(struct vnic *v, bool incoming, struct err *e);
+/** What vnic_set_incoming() or the configuration said, until the VM has come. */
+bool vnic_incoming(const struct vnic *v);
 
 /** State. */
 enum vnic_state vnic_state(const struct vnic *v);
+/**
+ * Copy all there is to say (vnic/facts.h). Strings in it stay the vNIC's, good until its next
+ * change.
+ */
+struct vnic_facts;
+void vnic_facts(struct vnic *v, struct vnic_facts *out);
 /** Print state and counters as text. */
 void vnic_show(struct vnic *v, FILE *to);
+/**
+ * Something happened that who watches wants to hear of. Names: state (detail: the new one), attached
+ * and detached (the device), port-reset, port-removed, port-back, ring-broken (which), link (up,
+ * down).
+ */
+struct vnic_event {
+	const char *name;
+	const char *detail;
+};
+/**
+ * Call @p fn at each event, on the control thread. It may be called while the path is paused: it
+ * must not call back into the vNIC. NULL: nobody listens any more.
+ */
+void vnic_on_event(struct vnic *v, void (*fn)(void *arg, const struct vnic_event *ev), void *arg);
 /** Call @p fn when a front-end has gone. For a process that serves one connection only. */
 void vnic_on_disconnect(struct vnic *v, void (*fn)(void *arg), void *arg);
 

@@ -60,6 +60,7 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 		 */
 		if (i == PATH_TX)
 			path_activate(v->path, PATH_TX, false);
+		vnic_event(v, "ring-broken", ring_name[i]);
 		error_signal(&vhost_session_state(v->session)->vring[i]);
 		log_error("the guest broke its %s ring at entry %u: it stands still until the "
 			  "guest's driver resets the device%s",

@@ -17,7 +17,7 @@ def godwit(*args):
 def test_man_page_knows_every_verb_and_option():
     page = (ROOT / "docs/godwit.1.scd").read_text(encoding="utf-8")
     verbs = re.findall(r"^  (\w+)  ", godwit("help").stdout.split("Verbs:")[1].split("Options:")[0], re.M)
-    assert verbs == ["migrate"]
+    assert "migrate" in verbs
     for verb in verbs:
         assert f"*{verb}*" in page
         for option in re.findall(r"^  (--[\w-]+)", godwit("help", verb).stdout, re.M):

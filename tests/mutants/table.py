@@ -388,5 +388,48 @@ MUTANTS = (
         "client_gives_up", "src/daemon/connector.c", "test_client.py::test_front_end_lets_go_and_goes_on_listening",
         r"\t\tc->said = -ECONNRESET;\n\t\}\n\tlater\(c\);",
         "\t\tc->said = -ECONNRESET;\n\t}",
+    # --- the control socket -----------------------------------------------------------------------
+    Mutant(
+        "control_writes_for_readers", "src/daemon/rpc.c", "test_control.py::test_another_user_may_not_write",
+        r"if \(m->writes && !r->may_write\)",
+        "if (0)",
+    ),
+    Mutant(
+        "control_everybody_may_write", "src/daemon/control_client.c", "test_control.py::test_another_user_may_not_write",
+        r"cl->may_write = peer\.uid == 0 \|\|",
+        "cl->may_write = true ||",
+    ),
+    Mutant(
+        "control_no_budget", "src/daemon/control_client.c", "test_control_hostile.py::test_flood_costs_a_bounded_share",
+        r"cl->budget -= \(int\)r\.handled;",
+        "",
+    ),
+    Mutant(
+        "control_stalls_after_a_flush", "src/daemon/control_client.c",
+        "test_control_hostile.py::test_more_answers_than_may_wait",
+        r"if \(done \|\| !may_answer\(cl\)\)\n",
+        "if (1)\n",
+    ),
+    Mutant(
+        "control_readers_take_all_places", "src/daemon/control_internal.h",
+        "test_control_hostile.py::test_others_do_not_keep_root_out",
+        r"#define CLIENTS_READERS_MAX 24",
+        "#define CLIENTS_READERS_MAX 32",
+    ),
+    Mutant(
+        "control_events_for_all", "src/daemon/control.c", "test_control.py::test_events_follow_the_states",
+        r" \|\| !c->clients\[i\]->subscribed\)",
+        ")",
+    ),
+    Mutant(
+        "control_overflow_is_not_dropped", "src/daemon/control_client.c",
+        "test_control_hostile.py::test_subscriber_that_never_reads",
+        r'\tcl->dropped = "does not read";\n\t/\* Makes',
+        "\treturn;\n\t/* Makes",
+    ),
+    Mutant(
+        "control_socket_stays", "src/daemon/main.c", "test_control.py::test_control_path",
+        r"listener_close\(&d->control_listener\);",
+        "",
     ),
 )

@@ -306,13 +306,48 @@ static void long_lines_in_a_file(void **state)
 		assert_int_equal(strlen(o.device), strlen("net_tap0,iface=") + 2000);
 }
 
+static void control_is_beside_the_socket(void **state)
+{
+	static const struct {
+		const char *socket, *control;
+	} paths[] = {
+		{ "/run/x/vhost.sock", "/run/x/control.sock" },
+		{ "vhost.sock", "control.sock" },
+		{ "/run/x/one.sock", "/run/x/one.control.sock" },
+		{ "/run/x/one", "/run/x/one.control.sock" },
+		{ "/run/x.sock/.sock", "/run/x.sock/.sock.control.sock" },
+		{ "one", "one.control.sock" },
+	};
+	struct options o;
+	struct err e;
+
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		assert_ok(parse(ARGS(GOOD, "--socket-path", paths[i].socket), &o, &e), e);
+		assert_string_equal(o.control_path, paths[i].control);
+	}
+	assert_ok(parse(ARGS(GOOD), &o, &e), e);
+	assert_string_equal(o.control_path, "/run/godwit/vm1/control.sock");
+	assert_ok(parse(ARGS(GOOD, "--fd", "7"), &o, &e), e);
+	assert_string_equal(o.control_path, "/run/godwit/vm1/control.sock");
+	assert_false(o.control_given);
+	assert_ok(parse(ARGS(GOOD, "--control-path", "/tmp/c"), &o, &e), e);
+	assert_string_equal(o.control_path, "/tmp/c");
+	assert_true(o.control_given);
+	assert_ok(parse(ARGS(GOOD, "--no-control"), &o, &e), e);
+	assert_null(o.control_path);
+	assert_err(parse(ARGS(GOOD, "--no-control", "--control-path", "/tmp/c"), &o, &e), -EINVAL,
+		   e, "exclude");
+}
+
 static void help_names_every_option(void **state)
 {
-	static const char *const names[] = { "name",	 "device",    "socket-path",
-					     "fd",	 "mac",	      "group",
-					     "config",	 "memory",    "cpus",
-					     "incoming", "log-level", "print-capabilities",
-					     "version",	 "idle-us",   "help" };
+	static const char *const names[] = { "name",	   "device",	"socket-path",
+					     "fd",	   "mac",	"group",
+					     "config",	   "memory",	"cpus",
+					     "incoming",   "log-level", "print-capabilities",
+					     "version",	   "help",	"control-path",
+					     "no-control", "idle-us",	"client",
+					     "mtu",	   "features" };
 	char text[8192] = "", want[64];
 	FILE *f = fmemopen(text, sizeof(text), "w");
 
@@ -338,6 +373,7 @@ int main(void)
 		cmocka_unit_test(bad_files),
 		cmocka_unit_test(file_that_cannot_be_read),
 		cmocka_unit_test(long_lines_in_a_file),
+		cmocka_unit_test(control_is_beside_the_socket),
 		cmocka_unit_test(help_names_every_option),
 	};
 

@@ -237,7 +237,8 @@ def test_version():
 def test_help():
     status, out, err = process.run(["--help"])
     assert status == 0 and err == ""
-    text = "name device socket-path fd mac group config memory cpus incoming log-level print-capabilities version help"
+    text = "name device socket-path fd mac group config memory cpus incoming log-level print-capabilities version help "
+    text += "control-path no-control"
     for option in text.split():
         assert f"--{option}" in out, option
 

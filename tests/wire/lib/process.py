@@ -44,6 +44,12 @@ def listening(path):
     return False
 
 
+def control_beside(socket_path):
+    """Where godwitd puts its control socket when it was told only @p socket_path."""
+    path = Path(socket_path)
+    return path.with_name("control.sock" if path.name == "vhost.sock" else f"{path.name.removesuffix('.sock')}.control.sock")
+
+
 class Godwitd:
     """
     One process with its own directory. stop() demands a clean end: SIGTERM, status 0, in time,
@@ -55,6 +61,7 @@ class Godwitd:
         self.proc = None
         atexit.register(self.kill)
         self.socket = str(socket_path or self.dir / "vhost.sock")
+        self.control = str(control_beside(self.socket))
         self.log_path = self.dir / "stderr"
         argv = ["--name", name, "--device", device]
         if not pass_fds:
@@ -157,6 +164,7 @@ class Godwitd:
             assert not SANITIZER.search(text), text
             assert status == 0, f"ended with {status} on SIGTERM:\n{text}"
             assert not os.path.exists(self.socket), "the socket was left behind"
+            assert not os.path.exists(self.control), "the control socket was left behind"
         finally:
             self.kill()
 

@@ -1,0 +1,122 @@
+/*
+ * facts.c: copying what there is to say about a vNIC.
+ *
+ * The rings are the worker's: it stands still while they are copied. Who asks a thousand times a second
+ * must not cost the guest its traffic, so that copy is kept for a moment.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "vnic/internal.h"
+
+#define RINGS_KEPT_NS 10000000u
+
+static const char *ring_state(const struct vnic *v, int i, const struct ring *r)
+{
+	if (!v->bound[i])
+		return "stopped";
+	if (r->broken)
+		return "broken";
+	return v->running[i] ? "running" : "waits for the dirty log";
+}
+
+static void rings_copy(struct vnic *v)
+{
+	static const char *const wakes_by[] = { [PATH_WAKE_NONE] = "nothing",
+						[PATH_WAKE_POLL] = "polled",
+						[PATH_WAKE_TIMER] = "timer",
+						[PATH_WAKE_KICK] = "kick",
+						[PATH_WAKE_INTERRUPT] = "port interrupt" };
+	uint64_t now = clock_now_ns();
+
+	if (v->ring_facts_ns && now - v->ring_facts_ns < RINGS_KEPT_NS)
+		return;
+	path_pause(v->path);
+	for (int i = 0; i < VHOST_VRINGS; i++) {
+		const struct ring *r = path_ring(v->path, i);
+
+		v->ring_facts[i] = (struct vnic_ring_facts){
+			.direction = i == PATH_RX ? "receive" : "transmit",
+			.state = ring_state(v, i, r),
+			.wakes_by = wakes_by[path_wake(v->path, i)],
+			.bound = v->bound[i],
+			.logging = r->log,
+			.size = r->cfg.size,
+			.next = r->next_avail,
+			.calls = r->calls,
+		};
+	}
+	path_resume(v->path);
+	v->ring_facts_ns = now;
+}
+
+static void device_copy(struct vnic *v, struct vnic_device_facts *out)
+{
+	static const char *const state[] = {
+		[DEVICE_NONE] = "none", [DEVICE_THERE] = "running", [DEVICE_LOST] = "reset"
+	};
+	const struct device *d = &v->dev;
+	const struct vf *vf = &v->vf;
+
+	*out = (struct vnic_device_facts){ .state = state[d->state],
+					   .attached = d->state != DEVICE_NONE,
+					   .hold = d->hold && d->state == DEVICE_NONE,
+					   .tries = d->tries,
+					   .mtu = d->mtu };
+	if (d->has_mac)
+		memcpy(out->mac, d->mac, sizeof(out->mac));
+	if (!out->attached)
+		return;
+	out->name = d->name;
+	out->driver = vf->driver;
+	out->link_up = d->state == DEVICE_THERE && vf_link_up(vf);
+	out->allmulticast = vf->allmulticast;
+	out->rx_depth = vf->rx_depth;
+	out->tx_depth = vf->tx_depth;
+}
+
+static void port_copy(struct vnic *v, struct vnic_facts *out)
+{
+	const struct device *d = &v->dev;
+	struct vnic_counter *c = out->devices;
+	struct vf_stats s = { 0 };
+
+#define X(field, text) \
+	*c++ = (struct vnic_counter){ .name = #field, .meaning = text, .value = d->field };
+	VNIC_DEVICE_COUNTERS_TABLE(X)
+#undef X
+	c = out->port;
+	if (d->state == DEVICE_THERE)
+		vf_stats(&v->vf, &s);
+#define X(field, text) \
+	*c++ = (struct vnic_counter){ .name = "port_" #field, .meaning = text, .value = s.field };
+	VNIC_PORT_COUNTERS_TABLE(X)
+#undef X
+}
+
+void vnic_facts(struct vnic *v, struct vnic_facts *out)
+{
+	const struct path_counters *from = path_counters(v->path);
+	struct vnic_counter *c = out->counters;
+
+	*out = (struct vnic_facts){ .name = v->cfg.name,
+				    .state = vnic_state_name(v->state),
+				    .state_ns = clock_now_ns() - v->state_since_ns,
+				    .connected = v->session,
+				    .connections = v->connections,
+				    .incoming = v->awaiting_arrival };
+	rings_copy(v);
+	memcpy(out->rings, v->ring_facts, sizeof(out->rings));
+	if (v->session) {
+		out->features = vhost_session_state(v->session)->features;
+		out->messages = vhost_session_stats(v->session).messages;
+	}
+#define X(field, text)                                 \
+	*c++ = (struct vnic_counter){ .name = #field,  \
+				      .meaning = text, \
+				      .value = path_counted(&from->field) };
+	PATH_COUNTERS(X)
+#undef X
+	device_copy(v, &out->device);
+	port_copy(v, out);
+}
