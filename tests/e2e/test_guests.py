@@ -1,32 +1,20 @@
 """Guests of two kernels: plain, with a VLAN sub-interface, and with nothing but IPv6."""
 
-import contextlib
 import time
 
 import pytest
 from gwlab.guest import GUEST_MAC
 from place import PEER_IP6
 from stage import BOOT_TIMEOUT_S, GENTLE, lossless
+from tagwire import vlan_at_peer
 
-SECONDS = 3
+SECONDS = 2
 KERNELS = ["machine", "image"]
 VLAN = 42
 VLAN_IPS = ("198.51.100.1", "198.51.100.2")
+VLAN_MAC = "52:54:00:60:d0:03"
 # What the guest makes of the prefix fd60::/64 and its MAC address by itself.
 OWN_IP6 = "fd60::5054:ff:fe60:d001"
-
-
-@contextlib.contextmanager
-def _vlan_at_peer(peer):
-    """The peer's end of the VLAN, as an interface. Yields its name."""
-    name = f"wire.{VLAN}"
-    peer.run("ip", "link", "add", "link", "wire", "name", name, "type", "vlan", "id", VLAN)
-    try:
-        peer.run("ip", "addr", "add", f"{VLAN_IPS[0]}/24", "dev", name)
-        peer.run("ip", "link", "set", name, "up")
-        yield name
-    finally:
-        peer.run("ip", "link", "del", name)
 
 
 def _passes(stage, vm, name, **how):
@@ -44,11 +32,12 @@ def test_plain_and_vlan(stage, kernels, name):
     _, vm = stage.guest(kernel=kernels(name))
     stage.check_reached_by_peer()
     _passes(stage, vm, "plain")
-    with _vlan_at_peer(stage.place.peer) as at_peer:
+    with vlan_at_peer(stage.place, VLAN, VLAN_MAC, f"{VLAN_IPS[0]}/24") as at_peer:
         vm.agent.sh(f"ip link add link eth0 name eth0.{VLAN} type vlan id {VLAN} && "
                     f"ip addr add {VLAN_IPS[1]}/24 dev eth0.{VLAN} && ip link set eth0.{VLAN} up")
         stage.place.peer.run("busybox", "ping", "-c", "2", "-W", "2", "-s", "1472", VLAN_IPS[1])
-        _passes(stage, vm, "vlan", peer_iface=at_peer, guest_iface=f"eth0.{VLAN}", guest_ip=VLAN_IPS[1])
+        _passes(stage, vm, "vlan", peer_iface=at_peer, peer_mac=VLAN_MAC, guest_iface=f"eth0.{VLAN}",
+                guest_ip=VLAN_IPS[1])
 
 
 @pytest.mark.parametrize("name", KERNELS)
