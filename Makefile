@@ -19,7 +19,7 @@ unit: deps-build deps-test ## unit tests (sanitized; SAN=0 for the plain build),
 wire: deps-build deps-test ## a program plays QEMU against godwitd (sanitized; SAN=0 for the plain build)
 	@tools/run-suites wire
 
-e2e: deps-build deps-test ## two QEMUs on this machine, virtual devices; godwit migrate
+e2e: deps-build deps-test deps-lab ## two QEMUs on this machine, virtual devices; other front-ends; godwit migrate
 	@tools/run-suites migrate e2e
 
 lab: deps-build deps-lab ## every scenario of the lab: VFs, VFIO, migrations

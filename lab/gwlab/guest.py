@@ -132,19 +132,22 @@ def qemu_command(directory, socket_path, kernel, initrd, *, accel="tcg", memory_
     @param incoming     URI to wait on for a migration, or None
     @param name         what the VM is called: the same on both ends of a migration
     @param nic          more properties for the card, as in "mrg_rxbuf=off,csum=off"
+    @param kernel       None: the card keeps QEMU's option ROM for it (iPXE), for the firmware to boot
     """
     memory_kib = memory_mib * 1024 + (ODD_KIB if accel.startswith("tcg") else 0)
     backend = (f"memory-backend-memfd,id=ram,size={memory_kib}K,share=on" if share else
                f"memory-backend-ram,id=ram,size={memory_kib}K,share=off")
-    card = f"virtio-net-pci,id=nic0,netdev=net0,mac={mac},romfile=" + (f",{nic}" if nic else "")
+    card = f"virtio-net-pci,id=nic0,netdev=net0,mac={mac}" + (",romfile=" if kernel else "") + (f",{nic}" if nic else "")
     command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", name,
                "-machine", f"{machine},memory-backend=ram", "-accel", accel, "-cpu", cpu, "-smp", "1",
-               "-m", f"{memory_kib}K", "-object", backend, "-kernel", kernel, "-initrd", initrd,
-               "-append", f"console=ttyS0 quiet panic=-1 mitigations=off gw.ip={ip} gw.ip6={ip6}",
+               "-m", f"{memory_kib}K", "-object", backend,
                "-qmp", f"unix:{directory}/qmp.sock,server=on,wait=off",
                "-chardev", f"file,id=console,path={directory}/console.log", "-serial", "chardev:console",
                "-chardev", f"socket,id=agent,path={directory}/agent.sock,server=on,wait=off",
                "-serial", "chardev:agent",
                "-chardev", f"socket,id=vhost,path={socket_path}",
                "-netdev", "vhost-user,id=net0,chardev=vhost,queues=1", "-device", card]
+    if kernel:
+        command += ["-kernel", kernel, "-initrd", initrd,
+                    "-append", f"console=ttyS0 quiet panic=-1 mitigations=off gw.ip={ip} gw.ip6={ip6}"]
     return [str(word) for word in command] + (["-incoming", incoming] if incoming else [])

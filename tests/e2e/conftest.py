@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: the place, a guest's kernel and files, a stage that cleans up after each test."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -13,7 +14,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "lab")]
 
-from machines import BACKEND, GODWIT, GODWITD  # noqa: E402  (the path above has to come first)
+from gwlab import image as lab_image  # noqa: E402  (the path above has to come first)
+from machines import BACKEND, GODWIT, GODWITD  # noqa: E402
 from place import Place, PlaceError, enter_own_namespaces  # noqa: E402
 from stage import Stage  # noqa: E402
 
@@ -28,20 +30,53 @@ def gwtraffic():
     return GWTRAFFIC
 
 
+def _guest(name, vmlinuz, modules, gwtraffic):
+    """(vmlinuz, initramfs) of a guest with the kernel @p vmlinuz, untouched, and a few files of ours."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    subprocess.run([ROOT / "lab/guest/mkguest", "--modules", modules, "--out", OUT / name, "--gwtraffic", gwtraffic,
+                    "--with", "8021q"], check=True)
+    return vmlinuz, OUT / name
+
+
 @pytest.fixture(scope="session")
 def kernel(gwtraffic):
-    """(vmlinuz, initramfs) of the guest: Debian's cloud kernel as it is, and a few files of ours."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    """(vmlinuz, initramfs) of the usual guest: Debian 12's cloud kernel, or that of the release this machine runs."""
     directory = pathlib.Path(subprocess.run([ROOT / "lab/guest/fetch-kernel"], check=True, stdout=subprocess.PIPE,
                                             text=True).stdout.strip())
-    subprocess.run([ROOT / "lab/guest/mkguest", "--modules", directory / "modules", "--out", OUT / "guest.img",
-                    "--gwtraffic", gwtraffic], check=True)
-    return directory / "vmlinuz", OUT / "guest.img"
+    return _guest("guest.img", directory / "vmlinuz", directory / "modules", gwtraffic)
 
 
 @pytest.fixture(scope="session")
-def place(kernel):
-    """The bridge and its ports, in namespaces that vanish with this process. The kernel is fetched before."""
+def image():
+    """The lab's Debian 13 image, built when it is not cached; without what it takes, the test is skipped."""
+    try:
+        return lab_image.ensure()
+    except lab_image.ImageError as error:
+        pytest.skip(f"no Debian 13 image: {error}")
+
+
+@pytest.fixture(scope="session")
+def kernel13(image, gwtraffic):
+    """(vmlinuz, initramfs) of a guest with Debian 13's ordinary kernel."""
+    version, vmlinuz = lab_image.kernel(image)
+    return _guest("guest13.img", vmlinuz, image / "lib/modules" / version, gwtraffic)
+
+
+@pytest.fixture
+def kernels(request):
+    """A guest by the name of its kernel, built when it is asked for."""
+    return lambda name: request.getfixturevalue({"machine": "kernel", "image": "kernel13"}[name])
+
+
+@pytest.fixture(scope="session")
+def place(request, kernel):
+    """
+    The bridge and its ports, in namespaces that vanish with this process. What comes from Debian's mirrors is fetched
+    before: from inside they cannot be reached.
+    """
+    if any({"image", "kernels"} & set(item.fixturenames) for item in request.session.items):
+        with contextlib.suppress(pytest.skip.Exception):
+            request.getfixturevalue("image")
     if BACKEND == "godwitd":
         for program in (GODWITD, GODWIT):
             assert os.access(program, os.X_OK), f"{program} is not built"

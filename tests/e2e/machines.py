@@ -95,31 +95,61 @@ class Backend:
             time.sleep(0.05)
         return True
 
+    def serves(self):
+        """
+        Wait until it has started wholly: what it holds now (held()) is what it may hold whenever no front-end is there.
+        Errors: PlaceError.
+        """
+        if BACKEND == "godwitd" and not self.said(" serves ", START_TIMEOUT_S):
+            raise PlaceError(f"godwitd on {self.host} does not get ready: read {self.log}")
+        self.alone = self.held()
+
+    def held(self):
+        """What it holds: (open descriptors, mappings of shared memory)."""
+        directory = pathlib.Path(f"/proc/{self.process.pid}")
+        maps = (directory / "maps").read_text(encoding="utf-8").splitlines()
+        return len(list((directory / "fd").iterdir())), sum("/memfd:" in line for line in maps)
+
+    def left_nothing(self, timeout_s=10):
+        """Wait until nothing of a front-end that has gone is held. Needs serves() before. Fails when that does not come."""
+        deadline = time.monotonic() + timeout_s
+        while self.held() != self.alone:
+            assert time.monotonic() < deadline, (f"with no front-end it holds {self.held()} descriptors and mappings, "
+                                                 f"not {self.alone} as at its start")
+            time.sleep(0.05)
+
     def show(self):
         """Have godwitd write its state and counters to its log."""
         if BACKEND == "godwitd" and self.alive():
             self.process.send_signal(signal.SIGUSR1)
             time.sleep(0.05)
 
-    def close(self):
+    def close(self, how=signal.SIGTERM):
         """End it, its counters in the log. Returns its exit status. Idempotent."""
         self.show()
-        return end(self.process)
+        return end(self.process, how)
 
 
 class Vm:
-    """A QEMU with the guest in it, or waiting for one (@p incoming: True), connected to Backend @p backend."""
+    """
+    A QEMU with the guest in it, or waiting for one (@p incoming: True), connected to Backend @p backend.
+    @param kernel  (vmlinuz, initramfs); None: the firmware boots, by the card's option ROM
+    @param qemu    first words of the command, when it is not this machine's QEMU
+    @param socket  more for QEMU's end of the socket, as in "reconnect=1"
+    @param how     more for gwlab.guest.qemu_command()
+    """
 
-    def __init__(self, name, backend, directory, kernel, incoming=False, share=True):
+    def __init__(self, name, backend, directory, kernel, incoming=False, qemu=("qemu-system-x86_64",), socket="",
+                 **how):
         self.directory = directory / name
         self.directory.mkdir()
         self.uri = f"unix:{self.directory}/migrate.sock"
         self.console = self.directory / "console.log"
-        vmlinuz, initrd = kernel
-        self.process = popen(*qemu_command(self.directory, backend.socket, vmlinuz, initrd, share=share,
-                                           incoming=self.uri if incoming else None,
-                                           nic=TESTPMD_CARD if BACKEND == "testpmd" else CARD),
-                             log=self.directory / "qemu.log")
+        how.setdefault("nic", TESTPMD_CARD if BACKEND == "testpmd" else CARD)
+        path = f"{backend.socket},{socket}" if socket else backend.socket
+        command = qemu_command(self.directory, path, *(kernel or (None, None)),
+                               incoming=self.uri if incoming else None, **how)
+        self.process = popen(*qemu, *command[1:], log=self.directory / "qemu.log")
         self.qmp = Qmp(self.directory / "qmp.sock")
         self.agent = Agent(self.directory / "agent.sock")
 

@@ -90,7 +90,7 @@ class Place:
         for host in ("A", "B"):
             run("ip", "link", "add", self.port(host), "type", "veth", "peer", "name", f"to-{host}")
             self._plug(f"to-{host}")
-            self._plain(self.port(host))
+            self.plain(self.port(host))
         self.peer = Peer()
         run("ip", "link", "add", "to-peer", "type", "veth", "peer", "name", "wire", "netns", self.peer.anchor.pid,
             "address", PEER_MAC)
@@ -107,10 +107,10 @@ class Place:
 
     def _plug(self, port):
         run("ip", "link", "set", port, "master", "switch")
-        self._plain(port)
+        self.plain(port)
 
     @staticmethod
-    def _plain(iface):
+    def plain(iface):
         """Up, and without offloads: what leaves it is what a wire would carry."""
         run("ethtool", "-K", iface, "tx", "off", "gso", "off", "tso", "off")
         run("ip", "link", "set", iface, "up")
