@@ -175,7 +175,7 @@ static const struct option_row {
 	{ "config", "FILE", false, NULL,
 	  "read options from FILE (INI, keys are the long options)" },
 	{ "memory", "MIB", true, set_memory,
-	  "DPDK memory in MiB (default 64; huge pages when free)" },
+	  "DPDK memory in MiB (default: 16 of huge pages, else up to 64)" },
 	{ "cpus", "LIST", true, set_cpus, "CPUs of the worker, such as 2 or 2-3" },
 	{ "incoming", NULL, true, set_incoming, "a VM will arrive by migration: announce it then" },
 	{ "log-level", "LEVEL", true, set_log_level,
@@ -327,7 +327,7 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 {
 	int rc;
 
-	*o = (struct options){ .fd = -1, .memory_mib = 64, .log_level = LOG_NOTICE };
+	*o = (struct options){ .fd = -1, .log_level = LOG_NOTICE };
 	/* Spec: vhost-user, Backend program conventions: with it, everything else is ignored. */
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--print-capabilities") == 0) {

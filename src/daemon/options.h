@@ -23,6 +23,7 @@ struct options {
 	uint8_t mac[6];
 	char *group;
 	bool group_given;
+	/** 0: not given. */
 	unsigned int memory_mib;
 	char *cpus;
 	bool incoming;

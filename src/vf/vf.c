@@ -15,7 +15,9 @@
 #include <rte_mbuf.h>
 
 #include "base/log.h"
+#include "vf/drivers.h"
 #include "vf/eal.h"
+#include "vf/pool.h"
 
 #define RING_DEPTH 512
 /* Both rings full, a burst held on each side, and some in the driver's hands. */
@@ -49,7 +51,7 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 	int rc;
 
 	eal_error_clear();
-	rc = rte_dev_probe(device);
+	rc = drivers_probe(device, vf->facts.pci);
 
 	if (rc == 0)
 		rc = port_find(device, &vf->port);
@@ -66,8 +68,7 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 
 static int pool_create(struct vf *vf, struct err *e)
 {
-	vf->pool = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-					   SOCKET_ID_ANY);
+	vf->pool = packet_pool_new("godwit", POOL_MBUFS, 128, RTE_MBUF_DEFAULT_BUF_SIZE);
 	if (!vf->pool)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);

@@ -43,7 +43,7 @@ static void defaults_are_as_documented(void **state)
 	assert_string_equal(o.group, "kvm");
 	assert_int_equal(o.fd, -1);
 	assert_int_equal(o.log_level, LOG_NOTICE);
-	assert_true(o.memory_mib >= 16);
+	assert_int_equal(o.memory_mib, 0);
 	assert_false(o.group_given || o.has_mac || o.incoming || o.cpus);
 }
 
