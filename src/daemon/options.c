@@ -62,7 +62,7 @@ static int set_socket_path(struct options *o, const char *value, struct err *e)
 
 static int set_fd(struct options *o, const char *value, struct err *e)
 {
-	unsigned int n;
+	unsigned int n = 0;
 	int rc = set_number(&n, value, 0, 1 << 20, "fd", e);
 
 	if (!rc)

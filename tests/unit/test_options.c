@@ -285,7 +285,7 @@ static void long_lines_in_a_file(void **state)
 
 	memset(text, 'c', sizeof(text));
 	text[0] = '#';
-	strcpy(text + 2000, "\nmemory = 99\n");
+	snprintf(text + 2000, sizeof(text) - 2000, "\nmemory = 99\n");
 	if (parse(ARGS(GOOD, "--config", config(text)), &o, &e))
 		assert_non_null(strstr(e.text, "too long"));
 	else
@@ -293,7 +293,7 @@ static void long_lines_in_a_file(void **state)
 	at = stpcpy(at, "device = net_tap0,iface=");
 	memset(at, 'd', 2000);
 	memset(text + 1023, '#', 1);
-	strcpy(at + 2000, "\n");
+	memcpy(at + 2000, "\n", 2);
 	if (parse(ARGS("--name", "a", "--config", config(text)), &o, &e))
 		assert_non_null(strstr(e.text, "too long"));
 	else
