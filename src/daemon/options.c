@@ -64,7 +64,7 @@ static int set_socket_path(struct options *o, const char *value, struct err *e)
 
 static int set_fd(struct options *o, const char *value, struct err *e)
 {
-	unsigned int n;
+	unsigned int n = 0;
 	int rc = set_number(&n, value, 0, 1 << 20, "fd", e);
 
 	if (!rc)
@@ -225,7 +225,7 @@ static const struct option_row {
 	{ "config", "FILE", false, NULL,
 	  "read options from FILE (INI, keys are the long options)" },
 	{ "memory", "MIB", true, set_memory,
-	  "DPDK memory in MiB (default 64; huge pages when free)" },
+	  "DPDK memory in MiB (default: 16 of huge pages, else up to 64)" },
 	{ "cpus", "LIST", true, set_cpus, "CPUs of the worker, such as 2 or 2-3" },
 	{ "idle-us", "US", true, set_idle_us,
 	  "longest nap where nothing wakes the worker (default 1000; 0: none)" },
@@ -422,9 +422,7 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 {
 	int rc;
 
-	*o = (struct options){
-		.fd = -1, .memory_mib = 64, .idle_us = 1000, .log_level = LOG_NOTICE
-	};
+	*o = (struct options){ .fd = -1, .idle_us = 1000, .log_level = LOG_NOTICE };
 	o->features_off = vnic_features_off();
 	/* Spec: vhost-user, Backend program conventions: with it, everything else is ignored. */
 	for (int i = 1; i < argc; i++) {

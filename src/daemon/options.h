@@ -25,6 +25,7 @@ struct options {
 	uint8_t mac[6];
 	char *group;
 	bool group_given;
+	/** 0: not given. */
 	unsigned int memory_mib;
 	unsigned int idle_us;
 	char *cpus;

@@ -18,8 +18,12 @@
 #include <rte_version.h>
 
 #include "base/log.h"
+#include "vf/drivers.h"
 
 #define HUGE_PAGE_KIB 2048
+/* Packet buffers and a card's rings take 7 to 10 MiB. */
+#define HUGE_MIB 16
+#define ORDINARY_MIB 64
 
 static char first_error[256];
 
@@ -160,7 +164,9 @@ static int eal_init_quietly(int argc, char **argv)
 		dup2(null, STDOUT_FILENO);
 		dup2(null, STDERR_FILENO);
 	}
+	drivers_begin();
 	rc = rte_eal_init(argc, argv);
+	drivers_end();
 	fflush(stdout);
 	if (out >= 0 && error >= 0 && null >= 0) {
 		dup2(out, STDOUT_FILENO);
@@ -190,7 +196,8 @@ int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err 
 {
 	/* DPDK keeps pointers to its arguments: they live as long as the process. */
 	static char program[72], lcores[4400], memory[24];
-	bool huge = huge_pages_free_kib() >= cfg->memory_mib * 1024ul;
+	unsigned int wanted = cfg->memory_mib ? cfg->memory_mib : HUGE_MIB;
+	bool huge = huge_pages_free_kib() >= wanted * 1024ul;
 	char *argv[] = {
 		program,
 		/* Without huge pages DPDK has a memory model of its own, which --in-memory excludes. */
@@ -221,7 +228,7 @@ int eal_start(const struct eal_config *cfg, struct eal_facts *facts, struct err 
 	}
 	snprintf(program, sizeof(program), "%s", cfg->name);
 	snprintf(lcores, sizeof(lcores), "0@(%s),1@(%s)", allowed, cfg->cpus ? cfg->cpus : allowed);
-	snprintf(memory, sizeof(memory), "%u", cfg->memory_mib);
+	snprintf(memory, sizeof(memory), "%u", huge || cfg->memory_mib ? wanted : ORDINARY_MIB);
 	f = eal_log_open();
 	if (f)
 		rte_openlog_stream(f);

@@ -9,7 +9,8 @@
 struct eal_config {
 	/**
 	 * DPDK memory in MiB, from huge pages when there are enough free ones, else from ordinary
-	 * pages.
+	 * pages. Huge pages are taken at the start, and more when they run out; of ordinary ones it
+	 * is the most, and what is not used costs nothing. 0: HUGE_MIB or ORDINARY_MIB of eal.c.
 	 */
 	unsigned int memory_mib;
 	/** CPU list for the worker ("2", "2-3,6"); NULL: those the process may use. */

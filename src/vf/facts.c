@@ -30,13 +30,6 @@ static bool pci_address(const char *device, char *out, size_t size)
 	return true;
 }
 
-bool vf_is_pci(const char *device)
-{
-	char address[16];
-
-	return pci_address(device, address, sizeof(address));
-}
-
 /* The last component of a symbolic link; false when there is no such link. */
 static bool link_name(const char *path, char *out, size_t size)
 {

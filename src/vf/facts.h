@@ -22,9 +22,6 @@ struct vf_facts {
 	bool is_vf;
 };
 
-/** True when @p device starts with a PCI address ("0000:01:10.0" or "01:10.0"). */
-bool vf_is_pci(const char *device);
-
 /**
  * Look at @p device before DPDK does.
  * @param device  DPDK devargs

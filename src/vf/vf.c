@@ -15,8 +15,10 @@
 #include <rte_mbuf.h>
 
 #include "base/log.h"
+#include "vf/drivers.h"
 #include "vf/eal.h"
 #include "vf/offload.h"
+#include "vf/pool.h"
 
 #define RING_DEPTH 512
 /* Both rings full, a burst held on each side, and some in the driver's hands. */
@@ -50,7 +52,7 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 	int rc;
 
 	eal_error_clear();
-	rc = rte_dev_probe(device);
+	rc = drivers_probe(device, vf->facts.pci);
 
 	if (rc == 0)
 		rc = port_find(device, &vf->port);
@@ -74,9 +76,8 @@ int vf_pool_new(struct vf_pool *pool, uint16_t mtu, struct err *e)
 	pool->room = RTE_MBUF_DEFAULT_DATAROOM;
 	if (frame > pool->room)
 		pool->room = (uint16_t)RTE_ALIGN_CEIL(frame, 1024u);
-	pool->buffers = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0,
-						(uint16_t)(pool->room + RTE_PKTMBUF_HEADROOM),
-						SOCKET_ID_ANY);
+	pool->buffers = packet_pool_new("godwit", POOL_MBUFS, 128,
+					(uint16_t)(pool->room + RTE_PKTMBUF_HEADROOM));
 	if (!pool->buffers)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);

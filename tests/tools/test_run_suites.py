@@ -188,9 +188,18 @@ def test_junit_errors_count_as_failures(tmp_path):
     assert (counts.line(), counts.failures) == ("1 passed, 1 failed, 0 skipped", [("b", "boom")])
 
 
-def test_the_suites_build_is_made_and_san_0_takes_the_plain_one(tree):
+def test_the_suites_build_is_made_and_san_chooses_another(tree):
     write(tree / "tests/one/test_a.py", "def test_x(): pass\n")
-    table(tree, 'Suite("one", "tests/one", "pytest", "asan", 60)')
-    for san in ("1", "0"):
-        subprocess.run([tree / "tools/run-suites"], env=dict(os.environ, SAN=san), capture_output=True, check=True)
-    assert (tree / "built").read_text() == "asan\nplain\n"
+    for own, built in (("asan", {"1": "asan", "0": "plain", "all": "asan"}),
+                       ("plain", {"1": "plain", "0": "plain", "all": "asan"}), ("tsan", {"all": "tsan"})):
+        table(tree, f'Suite("one", "tests/one", "pytest", "{own}", 60)')
+        for san, wanted in built.items():
+            subprocess.run([tree / "tools/run-suites"], env=dict(os.environ, SAN=san), capture_output=True, check=True)
+            assert (tree / "built").read_text().split()[-1] == wanted, (own, san)
+
+
+def test_a_suite_may_be_some_files_of_a_directory(tree):
+    write(tree / "tests/one/test_a.py", "def test_x(): pass\n")
+    write(tree / "tests/one/test_b.py", "def test_y(): pass\ndef test_z(): pass\n")
+    table(tree, 'Suite("one", "tests/one", "pytest", "plain", 60, only=("test_b.py",))')
+    assert run(tree)[1][-1] == "2 passed, 0 failed, 0 skipped"

@@ -46,7 +46,7 @@ static void make_device(const char *address, const char *driver, const char *gro
 	snprintf(path, sizeof(path), "sys/bus/pci/devices/%s/physfn", address);
 	if (vf)
 		make_link(path, "/");
-	if (vfio) {
+	if (vfio && group) {
 		int fd;
 
 		make_dir("dev/vfio");
@@ -83,6 +83,7 @@ static int teardown(void **state)
 	char command[64];
 
 	snprintf(command, sizeof(command), "rm -r %s", root);
+	/* NOLINTNEXTLINE(cert-env33-c): a path of this test's own making */
 	return system(command);
 }
 
@@ -94,7 +95,6 @@ static void good_device(void **state)
 	struct err e;
 
 	for (size_t i = 0; i < COUNT(spellings); i++) {
-		assert_true(vf_is_pci(spellings[i]));
 		assert_ok(vf_facts(spellings[i], root, &f, &e), e);
 		assert_string_equal(f.pci, "0000:01:10.0");
 		assert_string_equal(f.driver, "vfio-pci");
@@ -127,10 +127,9 @@ static void vdevs_are_no_pci_devices(void **state)
 	struct err e;
 
 	for (size_t i = 0; i < COUNT(devices); i++) {
-		if (vf_is_pci(devices[i]))
-			fail_msg("'%s' is taken for a PCI address", devices[i]);
 		assert_ok(vf_facts(devices[i], root, &f, &e), e);
-		assert_string_equal(f.pci, "");
+		if (f.pci[0])
+			fail_msg("'%s' is taken for PCI address %s", devices[i], f.pci);
 		assert_string_equal(f.driver, "");
 		assert_int_equal(f.iommu_group, -1);
 	}

@@ -43,7 +43,7 @@ static void defaults_are_as_documented(void **state)
 	assert_string_equal(o.group, "kvm");
 	assert_int_equal(o.fd, -1);
 	assert_int_equal(o.log_level, LOG_NOTICE);
-	assert_true(o.memory_mib >= 16);
+	assert_int_equal(o.memory_mib, 0);
 	assert_int_equal(o.idle_us, 1000);
 	assert_false(o.group_given || o.has_mac || o.incoming || o.cpus);
 }
@@ -291,7 +291,7 @@ static void long_lines_in_a_file(void **state)
 
 	memset(text, 'c', sizeof(text));
 	text[0] = '#';
-	strcpy(text + 2000, "\nmemory = 99\n");
+	snprintf(text + 2000, sizeof(text) - 2000, "\nmemory = 99\n");
 	if (parse(ARGS(GOOD, "--config", config(text)), &o, &e))
 		assert_non_null(strstr(e.text, "too long"));
 	else
@@ -299,7 +299,7 @@ static void long_lines_in_a_file(void **state)
 	at = stpcpy(at, "device = net_tap0,iface=");
 	memset(at, 'd', 2000);
 	memset(text + 1023, '#', 1);
-	strcpy(at + 2000, "\n");
+	memcpy(at + 2000, "\n", 2);
 	if (parse(ARGS("--name", "a", "--config", config(text)), &o, &e))
 		assert_non_null(strstr(e.text, "too long"));
 	else
