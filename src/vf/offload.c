@@ -56,8 +56,10 @@ static int mtu_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16
 		      struct rte_eth_conf *conf, struct err *e)
 {
 	if (mtu && mtu > mtu_max(info))
-		return err_set(e, -ERANGE, "--mtu %u: the device takes at most %u", mtu,
-			       mtu_max(info));
+		return err_set(e, -EMSGSIZE,
+			       "the device takes an MTU of %u at most, and the guest was given %u: "
+			       "raise it on the PF, or choose another device",
+			       mtu_max(info), mtu);
 	vf->mtu = mtu;
 	/* 0 means 1500 to DPDK, or what less the port takes. */
 	conf->rxmode.mtu = mtu;

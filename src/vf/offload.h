@@ -13,7 +13,7 @@ struct rte_eth_dev_info;
  * @param mtu   wanted; 0: 1500, or what less the port takes
  * @param conf  gets the port's MTU and offloads
  * @param room  bytes of a host buffer without its headroom
- * @return      0, or -ERANGE when the port's frames are not that large
+ * @return      0, or -EMSGSIZE when the port's frames are not that large
  */
 int vf_offload_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16_t mtu,
 		      struct rte_eth_conf *conf, uint16_t *room, struct err *e);

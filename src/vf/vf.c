@@ -113,11 +113,10 @@ static int port_mtu(struct vf *vf, uint16_t want, struct err *e)
 	if (!want && vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
 		vf->mtu = RTE_ETHER_MTU;
 	if ((rc && rc != -ENOTSUP) || vf->mtu < want)
-		return err_set(
-			e, -EMSGSIZE,
-			"the device does not take MTU %u, which the guest relies on: raise it on the "
-			"PF, or choose another device",
-			want);
+		return err_set(e, -EMSGSIZE,
+			       "the device takes an MTU of %u at most, and the guest was given %u: "
+			       "raise it on the PF, or choose another device",
+			       vf->mtu, want);
 	if (want)
 		vf->mtu = want;
 	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);

@@ -111,11 +111,11 @@ static void more_than_the_port_takes(void **state)
 	uint16_t room;
 
 	assert_int_equal(choose(&info, 9702).conf.rxmode.mtu, 9702);
-	assert_err(vf_offload_choose(&vf, &info, 9703, &conf, &room, &e), -ERANGE, e,
-		   "at most 9702");
+	assert_err(vf_offload_choose(&vf, &info, 9703, &conf, &room, &e), -EMSGSIZE, e,
+		   "an MTU of 9702 at most");
 	info.max_mtu = UINT16_MAX;
-	assert_err(vf_offload_choose(&vf, &info, 9711, &conf, &room, &e), -ERANGE, e,
-		   "at most 9710");
+	assert_err(vf_offload_choose(&vf, &info, 9711, &conf, &room, &e), -EMSGSIZE, e,
+		   "an MTU of 9710 at most");
 	info.max_rx_pktlen = UINT32_MAX;
 	assert_int_equal(choose(&info, 9711).conf.rxmode.mtu, 9711);
 }
