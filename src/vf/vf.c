@@ -78,7 +78,7 @@ static int pool_create(struct vf *vf, struct err *e)
  * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
  * port's.
  */
-static int port_configure(struct vf *vf, bool interrupts, struct err *e)
+static int port_configure(struct vf *vf, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
@@ -90,7 +90,7 @@ static int port_configure(struct vf *vf, bool interrupts, struct err *e)
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
-	conf.intr_conf.rxq = interrupts && vf_interrupts_wanted(vf->driver);
+	conf.intr_conf.rxq = !vf->interrupts.refused && vf_interrupts_wanted(vf->driver);
 	rc = rte_eth_dev_configure(vf->port, 1, 1, &conf);
 	if (!rc)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(vf->port, &vf->rx_depth, &vf->tx_depth);
@@ -159,18 +159,14 @@ static int port_start(struct vf *vf, struct err *e)
 	return 0;
 }
 
-/* A driver may refuse receive interrupts on this device, at once or at the start: then without. */
 static int port_bring_up(struct vf *vf, const uint8_t *mac, struct err *e)
 {
-	int rc = -ENOTSUP;
+	int rc = port_configure(vf, e);
 
-	for (int interrupts = 1; rc && interrupts >= 0; interrupts--) {
-		rc = port_configure(vf, interrupts, e);
-		if (!rc)
-			rc = port_mac(vf, mac, e);
-		if (!rc)
-			rc = port_start(vf, e);
-	}
+	if (!rc)
+		rc = port_mac(vf, mac, e);
+	if (!rc)
+		rc = port_start(vf, e);
 	return rc;
 }
 
@@ -191,6 +187,11 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	rc = pool_create(vf, e);
 	if (!rc)
 		rc = port_bring_up(vf, cfg->mac, e);
+	if (rc && !vf->interrupts.refused && vf->pool) {
+		/* Perhaps for its receive interrupts, at once or at the start: then without. */
+		vf->interrupts.refused = true;
+		rc = port_bring_up(vf, cfg->mac, e);
+	}
 	if (rc)
 		vf_detach(vf);
 	return rc;

@@ -225,4 +225,20 @@ MUTANTS = (
         r"if \(!dirty_log_covers\(l, m->region\[i\]\.gpa, m->region\[i\]\.size_bytes\)\)",
         "if (0)",
     ),
+    # --- idling ------------------------------------------------------------------------------------
+    Mutant(
+        "kick_never_asked_for", "src/ring/split.c", "test_idle.py::test_first_frame_after_silence_takes_less_than_a_millisecond",
+        r"avail_event_set\(r, r->avail_seen\);",
+        ";",
+    ),
+    Mutant(
+        "worker_never_sleeps", "src/path/idle.c", "test_idle.py::test_idle_vnic_uses_less_than_two_percent",
+        r"!idle->nap_max_ns \|\|",
+        "1 ||",
+    ),
+    Mutant(
+        "kick_descriptor_never_drained", "src/path/idle.c", "test_idle.py::test_idle_vnic_uses_less_than_two_percent",
+        r"\|\| fd_drain\(w->fd\)",
+        "",
+    ),
 )
