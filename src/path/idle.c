@@ -42,6 +42,11 @@ static bool rx_holds(const struct path *p)
 	return p->rx_at < p->rx_count;
 }
 
+static bool has_port(const struct path *p)
+{
+	return p->vf && p->vf->attached;
+}
+
 /* What the transmit ring waits for is not the guest. */
 static bool tx_stuck(const struct path *p)
 {
@@ -80,7 +85,7 @@ static enum wait direction_arm(struct path *p, enum path_direction d)
 	struct path_idle *idle = &p->idle;
 
 	idle->slept[d] = NULL;
-	if (!p->active[d] || (!p->vf && (d == PATH_RX || p->hold)))
+	if (!p->active[d] || (!has_port(p) && (d == PATH_RX || p->hold)))
 		return WAIT_NOT;
 	if (d == PATH_TX && tx_stuck(p))
 		return WAIT_TIMER;
@@ -264,7 +269,7 @@ bool path_kicked(const struct path *p, enum path_direction d)
 
 void path_port_changed(struct path *p)
 {
-	bool there = p->vf && p->vf->interrupts.there;
+	bool there = has_port(p) && p->vf->interrupts.there;
 
 	p->idle.port = (struct path_waker){ .fd = there ? p->vf->interrupts.fd : -1 };
 	p->idle.port_armed = false;
@@ -279,7 +284,7 @@ enum path_wake path_wake(const struct path *p, enum path_direction d)
 {
 	const struct path_waker *w = d == PATH_RX ? &p->idle.port : &p->idle.kick[PATH_TX];
 
-	if (!p->active[d] || (!p->vf && (d == PATH_RX || p->hold)))
+	if (!p->active[d] || (!has_port(p) && (d == PATH_RX || p->hold)))
 		return PATH_WAKE_NONE;
 	if (!p->idle.nap_max_ns)
 		return PATH_WAKE_POLL;

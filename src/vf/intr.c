@@ -30,8 +30,8 @@ void vf_interrupts_find(struct vf *vf)
 {
 	struct vf_interrupts found = { .always_on = always_on(vf->driver) };
 
-	vf->interrupts = (struct vf_interrupts){ 0 };
-	if (!vf_interrupts_wanted(vf->driver))
+	vf->interrupts = (struct vf_interrupts){ .refused = vf->interrupts.refused };
+	if (vf->interrupts.refused || !vf_interrupts_wanted(vf->driver))
 		return;
 	found.fd = rte_eth_dev_rx_intr_ctl_q_get_fd(vf->port, 0);
 	/* A driver without them makes DPDK complain: no failure of ours. */

@@ -124,8 +124,7 @@ static int port_mtu(struct vf *vf, uint16_t want, struct err *e)
 }
 
 /* What the guest was offered needs no offload of the port's: what there is, is used. */
-static int port_configure(struct vf *vf, const struct vf_config *cfg, bool interrupts,
-			  struct err *e)
+static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
@@ -144,7 +143,7 @@ static int port_configure(struct vf *vf, const struct vf_config *cfg, bool inter
 		return rc;
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
-	conf.intr_conf.rxq = interrupts && vf_interrupts_wanted(vf->driver);
+	conf.intr_conf.rxq = !vf->interrupts.refused && vf_interrupts_wanted(vf->driver);
 	/* Twice: what a status call rounds up to must have been reported too. */
 	vf->tx_lag = (uint16_t)(info.default_txconf.tx_rs_thresh > 1 ?
 					2 * info.default_txconf.tx_rs_thresh :
@@ -222,18 +221,14 @@ static int port_start(struct vf *vf, struct err *e)
 	return 0;
 }
 
-/* A driver may refuse receive interrupts on this device, at once or at the start: then without. */
 static int port_bring_up(struct vf *vf, const struct vf_config *cfg, struct err *e)
 {
-	int rc = -ENOTSUP;
+	int rc = port_configure(vf, cfg, e);
 
-	for (int interrupts = 1; rc && interrupts >= 0; interrupts--) {
-		rc = port_configure(vf, cfg, interrupts, e);
-		if (!rc)
-			rc = port_mac(vf, cfg->mac, e);
-		if (!rc)
-			rc = port_start(vf, e);
-	}
+	if (!rc)
+		rc = port_mac(vf, cfg->mac, e);
+	if (!rc)
+		rc = port_start(vf, e);
 	return rc;
 }
 
@@ -273,6 +268,11 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	rc = port_pool(vf, cfg, e);
 	if (!rc)
 		rc = port_bring_up(vf, cfg, e);
+	if (rc && !vf->interrupts.refused && vf->pool) {
+		/* Perhaps for its receive interrupts, at once or at the start: then without. */
+		vf->interrupts.refused = true;
+		rc = port_bring_up(vf, cfg, e);
+	}
 	if (!rc) {
 		rc = vf_watch(vf);
 		if (rc)

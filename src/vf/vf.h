@@ -17,6 +17,8 @@ struct rte_mempool;
 /** Receive interrupts of a port. All zero: it has none. */
 struct vf_interrupts {
 	bool there;
+	/** The device did not start with them: they are asked for no more. */
+	bool refused;
 	/** Readable when a frame has come. The driver's; another one after each start. */
 	int fd;
 	/** It counts interrupts, and is to be read; else it is readable while frames wait. */

@@ -388,6 +388,7 @@ MUTANTS = (
         "client_gives_up", "src/daemon/connector.c", "test_client.py::test_front_end_lets_go_and_goes_on_listening",
         r"\t\tc->said = -ECONNRESET;\n\t\}\n\tlater\(c\);",
         "\t\tc->said = -ECONNRESET;\n\t}",
+    ),
     # --- the control socket -----------------------------------------------------------------------
     Mutant(
         "control_writes_for_readers", "src/daemon/rpc.c", "test_control.py::test_another_user_may_not_write",
@@ -430,6 +431,21 @@ MUTANTS = (
     Mutant(
         "control_socket_stays", "src/daemon/main.c", "test_control.py::test_control_path",
         r"listener_close\(&d->control_listener\);",
+    ),
+    # --- idling ------------------------------------------------------------------------------------
+    Mutant(
+        "kick_never_asked_for", "src/ring/split.c", "test_idle.py::test_first_frame_after_silence_takes_less_than_a_millisecond",
+        r"avail_event_set\(r, r->avail_seen\);",
+        ";",
+    ),
+    Mutant(
+        "worker_never_sleeps", "src/path/idle.c", "test_idle.py::test_idle_vnic_uses_less_than_two_percent",
+        r"!idle->nap_max_ns \|\|",
+        "1 ||",
+    ),
+    Mutant(
+        "kick_descriptor_never_drained", "src/path/idle.c", "test_idle.py::test_idle_vnic_uses_less_than_two_percent",
+        r"\|\| fd_drain\(w->fd\)",
         "",
     ),
 )
