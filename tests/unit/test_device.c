@@ -252,7 +252,7 @@ static void an_announcement_waits_for_a_device(void **state)
 
 	detach(false);
 	sim_send_u64(&s.f, VHOST_SEND_RARP, 0, 0x0605040302010252ull & 0xffffffffffffull);
-	sim_vnic_run(&s, 300);
+	sim_vnic_run(&s, 500);
 	assert_int_equal(sim_vnic_counter(&s, announcements), 0);
 	sim_vnic_post(&s, 20);
 	attach("net_ring0");
