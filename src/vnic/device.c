@@ -128,7 +128,7 @@ int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct e
 			vf_detach(&v->vf);
 	}
 	if (rc) {
-		d->failures++;
+		d->attach_failures++;
 		return rc;
 	}
 	d->attaches++;

@@ -36,7 +36,8 @@ struct device {
 	struct vf_notify notify;
 	struct vf_pool pool;
 	int tick_timer, retry_timer;
-	uint64_t attaches, detaches, failures, resets, backs, removals, link_changes;
+	uint64_t attaches, detaches, attach_failures, port_resets, port_backs, port_removals,
+		link_changes;
 };
 
 struct vnic {

@@ -44,7 +44,7 @@ static void port_reset(struct vnic *v, const char *why)
 	/* While it is being brought back, news of resets is old, or met by the next attempt. */
 	if (d->state != DEVICE_THERE)
 		return;
-	d->resets++;
+	d->port_resets++;
 	if (clock_now_ns() - d->back_ns > SETTLED_NS)
 		d->tries = 0;
 	log_warning("device %s was reset (%s): it is started anew", d->name, why);
@@ -60,7 +60,7 @@ static void port_gone(struct vnic *v, const char *why)
 
 	if (d->state == DEVICE_NONE)
 		return;
-	d->removals++;
+	d->port_removals++;
 	log_error("device %s is given back: %s; what the guest sends is dropped until another one "
 		  "is attached",
 		  d->name, why);
@@ -98,7 +98,7 @@ static void retry_due(void *arg, int fd, uint32_t events)
 	d->tries++;
 	rc = port_again(v, &e);
 	if (!rc) {
-		d->backs++;
+		d->port_backs++;
 		d->back_ns = clock_now_ns();
 		device_in(v);
 		log_notice("device %s is back after %u attempts", d->name, d->tries);

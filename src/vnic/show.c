@@ -94,10 +94,11 @@ static void show_device_counters(const struct device *d, FILE *to)
 {
 	show_counter(to, "attaches", d->attaches, "devices attached");
 	show_counter(to, "detaches", d->detaches, "devices detached");
-	show_counter(to, "attach_failures", d->failures, "attempts to attach that failed");
-	show_counter(to, "port_resets", d->resets, "resets of the port that were noticed");
-	show_counter(to, "port_backs", d->backs, "times that it came back");
-	show_counter(to, "port_removals", d->removals, "times that it went away, or stayed away");
+	show_counter(to, "attach_failures", d->attach_failures, "attempts to attach that failed");
+	show_counter(to, "port_resets", d->port_resets, "resets of the port that were noticed");
+	show_counter(to, "port_backs", d->port_backs, "times that it came back");
+	show_counter(to, "port_removals", d->port_removals,
+		     "times that it went away, or stayed away");
 	show_counter(to, "link_changes", d->link_changes, "times that the port's link changed");
 }
 

@@ -148,7 +148,7 @@ static void a_failed_attach_changes_nothing(void **state)
 	/* What is held is held still. */
 	sim_vnic_run(&s, 10);
 	assert_int_equal(sim_used_idx(&s.f.ring[1]), 0);
-	assert_int_equal(s.v->dev.failures, COUNT(bad));
+	assert_int_equal(s.v->dev.attach_failures, COUNT(bad));
 	attach("net_ring1");
 	assert_memory_equal(s.v->dev.mac, mac, 6);
 	assert_int_equal(sim_vnic_consumed(&s, 10), 10);

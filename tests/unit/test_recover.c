@@ -57,8 +57,8 @@ static void a_reset_port_comes_back(void **state)
 	assert_int_equal(sim_vnic_consumed(&s, 11), 11);
 	assert_int_equal(sim_vnic_counter(&s, tx_drop_no_device), 0);
 	sim_vnic_works(&s);
-	assert_int_equal(s.v->dev.resets, 1);
-	assert_int_equal(s.v->dev.backs, 1);
+	assert_int_equal(s.v->dev.port_resets, 1);
+	assert_int_equal(s.v->dev.port_backs, 1);
 }
 
 static void news_while_it_comes_back_is_old(void **state)
@@ -67,7 +67,7 @@ static void news_while_it_comes_back_is_old(void **state)
 	raise_news(VF_NEWS_RESET);
 	raise_news(VF_NEWS_RESET | VF_NEWS_LINK);
 	wait_for("port-reset port-back ");
-	assert_int_equal(s.v->dev.resets, 1);
+	assert_int_equal(s.v->dev.port_resets, 1);
 }
 
 /* A PF that resets all the time costs ever fewer attempts. */
@@ -130,7 +130,7 @@ static void attempts_end(void **state)
 	s.v->dev.tries = 63;
 	wait_for("port-reset port-removed ");
 	assert_int_equal(s.v->dev.state, DEVICE_NONE);
-	assert_int_equal(s.v->dev.removals, 1);
+	assert_int_equal(s.v->dev.port_removals, 1);
 	assert_ok(vnic_attach(s.v, "net_ring0", NULL, &e), e);
 	sim_vnic_works(&s);
 }
