@@ -71,6 +71,7 @@ def play(stage):
         at = change(stage, control, host, at, hold=bool(cycle % 2))
         recovers(stage, flow, f"{cycle + 1}: on VF {host.vfs[at]}")
 
+    stage.watch(flow, 5)
     stage.say("the PF goes down and up")
     host.run("ip", "link", "set", host.pf, "down")
     time.sleep(2)

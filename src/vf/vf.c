@@ -123,6 +123,8 @@ static int port_configure(struct vf *vf, uint16_t mtu, struct err *e)
 		return err_set(e, rc, "the driver does not describe its device: %s",
 			       rte_strerror(-rc));
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
+	vf->silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
+		     strcmp(vf->driver, "net_ixgbe_vf") == 0;
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
 	/* Twice: what a status call rounds up to must have been reported too. */
@@ -203,15 +205,13 @@ static int port_start(struct vf *vf, struct err *e)
 
 /*
  * The drivers of igb's and ixgbe's VFs start a port and say that all is well when their PF did not
- * answer. Adding VLAN 0, which every VF has, is a question that they pass on, and whose failure they
- * do pass back. A "no" (a VF in a VLAN of its PF's choice) is an answer too: -EINVAL, or a positive
- * number.
+ * answer. Taking VLAN 0 away, which no PF does, is a question that they pass on, and whose failure
+ * they do pass back. A "no" (a VF in a VLAN of its PF's choice) is an answer too: -EINVAL, or a
+ * positive number.
  */
 static int port_answered(const struct vf *vf, struct err *e)
 {
-	bool silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
-		      strcmp(vf->driver, "net_ixgbe_vf") == 0;
-	int rc = silent && vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, 0, 1) : 0;
+	int rc = vf->silent && vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, 0, 0) : 0;
 
 	if (rc >= 0 || rc == -EINVAL)
 		return 0;
