@@ -1,4 +1,4 @@
-"""reattach: the VF of a running vNIC goes and another one comes, under load; then PF and VF are reset under it."""
+"""reattach: another VF for a running vNIC, under load; then PF and VF are reset under it, and the guest uses a VLAN."""
 
 import json
 import socket
@@ -71,6 +71,7 @@ def play(stage):
         at = change(stage, control, host, at, hold=bool(cycle % 2))
         recovers(stage, flow, f"{cycle + 1}: on VF {host.vfs[at]}")
 
+    stage.watch(flow, 5)
     stage.say("the PF goes down and up")
     host.run("ip", "link", "set", host.pf, "down")
     time.sleep(2)
@@ -85,6 +86,7 @@ def play(stage):
     after = here.vm.agent.events()
     raw = flow.stop(here.vm.agent)
     judge(stage, raw, before, after, shown)
+    vlan(stage, here)
     stage.check_dma()
 
 
@@ -113,6 +115,23 @@ def recovers(stage, flow, when):
         time.sleep(0.2)
     stage.say(f"{when}: traffic passes both ways after {time.monotonic() - begun:.1f} s")
     time.sleep(1)
+
+
+def vlan(stage, place):
+    """Failed unless a VLAN of the guest's works: the PF lets a VF have tagged frames only of VLANs that it asked for."""
+    hosts.run("modprobe", "8021q")
+    peer = stage.site.peer
+    peer.run("ip", "link", "add", "link", "wire", "name", "wire.100", "type", "vlan", "id", "100")
+    try:
+        peer.run("ip", "addr", "add", "198.51.100.1/24", "dev", "wire.100")
+        peer.run("ip", "link", "set", "wire.100", "up")
+        place.vm.agent.sh("ip link add link eth0 name v100 type vlan id 100 && ip link set v100 up && "
+                          "ip addr add 198.51.100.2/24 dev v100")
+        said = place.vm.agent.sh("ping -c 5 -W 2 198.51.100.1 || true")
+    finally:
+        peer.run("ip", "link", "del", "wire.100")
+    stage.say(said.strip().splitlines()[-2] if "packets" in said else said)
+    stage.expect(" 0 packets received" not in said and "packets received" in said, "the guest's VLAN does not work")
 
 
 def counter(shown, name):

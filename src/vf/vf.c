@@ -135,6 +135,8 @@ static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err
 		return err_set(e, rc, "the driver does not describe its device: %s",
 			       rte_strerror(-rc));
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
+	vf->silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
+		     strcmp(vf->driver, "net_ixgbe_vf") == 0;
 	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, &room, e);
 	if (!rc && room > rte_pktmbuf_data_room_size(vf->pool) - RTE_PKTMBUF_HEADROOM)
 		rc = err_set(e, -EMSGSIZE, "frames of MTU %u do not fit the buffers that there are",
@@ -234,15 +236,13 @@ static int port_bring_up(struct vf *vf, const struct vf_config *cfg, struct err 
 
 /*
  * The drivers of igb's and ixgbe's VFs start a port and say that all is well when their PF did not
- * answer. Adding VLAN 0, which every VF has, is a question that they pass on, and whose failure they
- * do pass back. A "no" (a VF in a VLAN of its PF's choice) is an answer too: -EINVAL, or a positive
- * number.
+ * answer. Taking VLAN 0 away, which no PF does, is a question that they pass on, and whose failure
+ * they do pass back. A "no" (a VF in a VLAN of its PF's choice) is an answer too: -EINVAL, or a
+ * positive number.
  */
 static int port_answered(const struct vf *vf, struct err *e)
 {
-	bool silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
-		      strcmp(vf->driver, "net_ixgbe_vf") == 0;
-	int rc = silent && vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, 0, 1) : 0;
+	int rc = vf->silent && vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, 0, 0) : 0;
 
 	if (rc >= 0 || rc == -EINVAL)
 		return 0;

@@ -68,6 +68,8 @@ struct vf {
 	bool allmulticast;
 	/** It drops tagged frames of every VLAN that vf_vlan_add() did not name. */
 	bool vlan_filter;
+	/** Its driver starts it whatever the PF says, and may not tell of the PF's resets. */
+	bool silent;
 	char driver[64];
 	struct vf_facts facts;
 	struct vf_interrupts interrupts;

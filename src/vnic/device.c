@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vnic/internal.h"
 
@@ -68,6 +69,7 @@ void device_in(struct vnic *v)
 	uint8_t mac[6];
 
 	d->state = DEVICE_THERE;
+	d->back_ns = clock_now_ns();
 	d->link_up = vf_link_up(&v->vf);
 	d->vlans = 0;
 	d->stalls = 0;

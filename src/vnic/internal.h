@@ -32,7 +32,7 @@ struct device {
 	unsigned int vlans;
 	/** Attempts since the last reset, and times in a row that transmit stood still. */
 	unsigned int tries, stalls;
-	/** When it last came back, ns. */
+	/** When it was last given to the path, ns. */
 	uint64_t back_ns;
 	struct vf_notify notify;
 	struct vf_pool pool;

@@ -8,7 +8,8 @@
  * the guest sends waits during the first attempt, and is dropped during the others.
  *
  * Not every reset is reported. A VF that was reset through sysfs looks well, but sends nothing: so
- * once a second it is seen whether frames that the port was given have left (path_tx_stalled()).
+ * once a second it is seen whether frames that the port was given have left (path_tx_stalled()), and
+ * a link that came back is taken for a reset where the driver would not tell (vf->silent).
  */
 #include <errno.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 /* A port that was well for so long starts with short delays again. */
 #define SETTLED_NS 10000000000u
 #define STALLS_MAX 2
+/* A link that comes up so soon after its port was started is no news. */
+#define LINK_SETTLED_NS 5000000000u
 
 static uint64_t retry_delay_ns(const struct device *d)
 {
@@ -99,9 +102,8 @@ static void retry_due(void *arg, int fd, uint32_t events)
 	rc = port_again(v, &e);
 	if (!rc) {
 		d->port_backs++;
-		d->back_ns = clock_now_ns();
 		device_in(v);
-		log_notice("device %s is back after %u attempts", d->name, d->tries);
+		log_notice("device %s is back", d->name);
 		vnic_event(v, "port-back", d->name);
 		return;
 	}
@@ -130,6 +132,9 @@ static void link_look(struct vnic *v)
 	d->link_changes++;
 	log_notice("the device's link is %s", up ? "up" : "down");
 	vnic_event(v, "link", up ? "up" : "down");
+	/* A PF that is reset takes the link down, and not every driver tells more than that. */
+	if (up && v->vf.silent && clock_now_ns() - d->back_ns > LINK_SETTLED_NS)
+		port_reset(v, "its link came back");
 }
 
 static void news_ready(void *arg, int fd, uint32_t events)

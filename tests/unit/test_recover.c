@@ -196,6 +196,19 @@ static void link_changes_are_told(void **state)
 	wait_for("link link ");
 }
 
+/* Where the driver tells no more of its PF's reset than that; but not just after a start. */
+static void a_link_that_comes_back_may_be_a_reset(void **state)
+{
+	s.v->vf.silent = true;
+	s.v->dev.link_up = false;
+	raise_news(VF_NEWS_LINK);
+	assert_string_equal(s.events, "link ");
+	s.v->dev.link_up = false;
+	s.v->dev.back_ns -= 6000000000ull;
+	raise_news(VF_NEWS_LINK);
+	wait_for("link link port-reset port-back ");
+}
+
 static void ended_while_it_comes_back(void **state)
 {
 	raise_news(VF_NEWS_RESET);
@@ -216,6 +229,7 @@ int main(void)
 		T(removed_while_it_comes_back),
 		T(old_news_is_forgotten),
 		T(link_changes_are_told),
+		T(a_link_that_comes_back_may_be_a_reset),
 		T(ended_while_it_comes_back),
 	};
 
