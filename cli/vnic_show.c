@@ -49,15 +49,15 @@ static void print_device(const json_t *d)
 		return;
 	}
 	printf("device     %.69s\n", remote_text(d, "name"));
-	printf("           %s, link %s, MAC %s, MTU %lld%s\n", remote_text(d, "driver"),
-	       remote_text(d, "link"), remote_text(d, "mac"), remote_number(d, "mtu"),
-	       json_is_true(json_object_get(d, "allmulticast")) ? "" : ", no all-multicast");
+	printf("           %.24s, link %s, MAC %s, MTU %lld\n", remote_text(d, "driver"),
+	       remote_text(d, "link"), remote_text(d, "mac"), remote_number(d, "mtu"));
+	if (!json_is_true(json_object_get(d, "allmulticast")))
+		printf("           refuses all-multicast: IPv6 neighbour discovery may fail\n");
 }
 
 static void print_virtqueue(const json_t *q)
 {
-	printf("virtqueue  %lld %-8s  %s", remote_number(q, "index"), remote_text(q, "direction"),
-	       remote_text(q, "state"));
+	printf("virtqueue  %s: %s", remote_text(q, "direction"), remote_text(q, "state"));
 	if (json_object_get(q, "size"))
 		printf(", size %lld, next %lld, calls %lld%s", remote_number(q, "size"),
 		       remote_number(q, "next"), remote_number(q, "calls"),
