@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -200,8 +201,8 @@ def test_events_follow_the_states(daemon, control):
 
 def test_link_changes_are_told(place):
     """A TAP device's link is its interface's."""
-    import subprocess
-
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("no /dev/net/tun: no device here whose link can be switched")
     d = process.Godwitd("net_tap0,iface=gwtap0", socket_path=place / "vhost.sock")
     wait_for(d.control)
     with Control(d.control) as c:
