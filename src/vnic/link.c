@@ -1,24 +1,9 @@
-/* events.c: telling what happened to a vNIC, and noticing changes of the port's link. */
+/* link.c: noticing that the port's link has changed. */
 #include "base/log.h"
 #include "vnic/internal.h"
 
 /* Not every driver has an interrupt for it. */
 #define LINK_EVERY_NS 1000000000u
-
-void vnic_event(struct vnic *v, const char *name, const char *detail)
-{
-	const struct vnic_event ev = { .name = name, .detail = detail };
-
-	v->ring_facts_ns = 0;
-	if (v->on_event)
-		v->on_event(v->on_event_arg, &ev);
-}
-
-void vnic_on_event(struct vnic *v, void (*fn)(void *arg, const struct vnic_event *ev), void *arg)
-{
-	v->on_event = fn;
-	v->on_event_arg = arg;
-}
 
 static void link_due(void *arg, int fd, uint32_t events)
 {
