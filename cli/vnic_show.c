@@ -44,8 +44,14 @@ static void print_state(const json_t *v)
 
 static void print_device(const json_t *d)
 {
+	if (json_object_get(d, "attempt")) {
+		printf("device     was reset: attempt %lld to bring it back\n",
+		       remote_number(d, "attempt"));
+		return;
+	}
 	if (!json_is_true(json_object_get(d, "attached"))) {
-		printf("device     none: godwit attach gives it one\n");
+		printf("device     none: what the guest sends %s\n",
+		       json_is_true(json_object_get(d, "hold")) ? "waits" : "is dropped");
 		return;
 	}
 	printf("device     %.69s\n", remote_text(d, "name"));
@@ -105,6 +111,7 @@ void vnic_show_text(const json_t *shown)
 	print_traffic(shown, "sent", "tx");
 	print_counters(json_object_get(shown, "counters"));
 	print_counters(json_object_get(shown, "port"));
+	print_counters(json_object_get(shown, "devices"));
 }
 
 int show_verb(const struct cli_args *args)

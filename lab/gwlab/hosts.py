@@ -127,6 +127,12 @@ class Host(Namespace):
         for vf in self.vfs:
             bind_vfio(vf)
 
+    def want_vfs(self, count):
+        """Have at least @p count VFs. Those there are may be replaced by new ones: nobody may be using one."""
+        if len(self.vfs) < count:
+            write(pathlib.Path("/sys/bus/pci/devices") / self.pf_pci / "sriov_numvfs", "0")
+            self._make_vfs(count)
+
     def set_vf_mac(self, mac, vf=0):
         """Give VF number @p vf its address, as the host's administrator does, through the PF."""
         self.run("ip", "link", "set", self.pf, "vf", vf, "mac", mac)

@@ -189,7 +189,8 @@ static const struct option_row {
 	const char *help;
 } table[] = {
 	{ "name", "NAME", true, set_name, "name of the vNIC (required)" },
-	{ "device", "DEVARGS", true, set_device, "PCI address of a VF, or a DPDK vdev (required)" },
+	{ "device", "DEVARGS", true, set_device,
+	  "PCI address of a VF, a DPDK vdev, or none (required)" },
 	{ "socket-path", "PATH", true, set_socket_path,
 	  "listen there (default /run/godwit/NAME/vhost.sock)" },
 	{ "fd", "FD", false, set_fd, "use this open socket instead: connected, or listening" },
@@ -365,8 +366,9 @@ static int defaults(struct options *o, struct err *e)
 	if (!o->name)
 		return err_set(e, -EINVAL, "--name is missing");
 	if (!o->device)
-		return err_set(e, -EINVAL,
-			       "--device is missing: give the VF's PCI address, or a DPDK vdev");
+		return err_set(
+			e, -EINVAL,
+			"--device is missing: give the VF's PCI address, a DPDK vdev, or none");
 	if (!o->group)
 		o->group = strdup("kvm");
 	if (!o->group)

@@ -15,12 +15,15 @@
 	X(rx_drop_disabled, "frames received while the guest's receive ring was disabled")   \
 	X(rx_drop_stale, "frames received before the guest's first start")                   \
 	X(rx_drop_broken, "frames for a receive ring that the guest broke")                  \
+	X(rx_drop_detached, "frames that the port held when it was detached")                \
+	X(rx_drop_tag, "frames whose VLAN tag could not be put back")                        \
 	X(tx_frames, "frames sent for the guest")                                            \
 	X(tx_bytes, "bytes sent for the guest")                                              \
 	X(tx_drop_short, "guest frames shorter than an Ethernet header")                     \
 	X(tx_drop_long, "guest frames longer than the port takes")                           \
 	X(tx_drop_disabled, "guest frames consumed while the transmit ring was disabled")    \
 	X(tx_drop_stopped, "guest frames that the port had not taken when the path stopped") \
+	X(tx_drop_no_device, "guest frames consumed while there was no device")              \
 	X(tx_wait_mbuf, "times that no host buffer was free")                                \
 	X(announcements, "RARP frames sent")                                                 \
 	X(sleeps, "times that the worker had nothing to do")

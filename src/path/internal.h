@@ -12,7 +12,9 @@
 struct rte_mbuf;
 
 struct path {
+	/** The port, or NULL: none. With none, hold says whether the guest's frames wait. */
 	struct vf *vf;
+	bool hold;
 	struct ring ring[PATH_DIRECTIONS];
 	bool active[PATH_DIRECTIONS], enabled[PATH_DIRECTIONS];
 	uint8_t header_bytes;
@@ -25,6 +27,11 @@ struct path {
 	/* Taken from the guest, and waiting for the port to have room. */
 	struct rte_mbuf *tx_held[PATH_BURST];
 	uint16_t tx_count;
+	/* Frames given to this port so far, and at the last look at its progress. */
+	uint64_t tx_given, tx_seen;
+	/* A count by the worker, after the entries. */
+	uint16_t vlan[PATH_VLANS_MAX];
+	atomic_uint vlan_count;
 	/*
 	 * One chain for transmit and for a frame's first, one for a frame's further ones: too large
 	 * for a stack.
@@ -59,7 +66,11 @@ bool path_tx_push(struct path *p);
 void path_rarp_send(struct path *p);
 /** Free what was received and not delivered, and count it under @p reason. */
 void path_rx_drop_held(struct path *p, uint64_t *reason);
-/** Tell control that a ring broke. Once a break. */
+/** The guest has sent @p m: if in a VLAN not seen before, tell control. Thread: worker. */
+void path_vlan_note(struct path *p, const struct rte_mbuf *m);
+/** Put back the tags that the port took off @p n frames. Returns frames left. Thread: worker. */
+uint16_t path_vlan_restore(struct path *p, struct rte_mbuf **m, uint16_t n);
+/** Tell control that a ring broke, or that a VLAN is new. Once each. */
 void path_alarm(struct path *p);
 
 #endif

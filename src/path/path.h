@@ -18,8 +18,8 @@ enum path_direction { PATH_RX, PATH_TX, PATH_DIRECTIONS };
 struct path;
 
 /**
- * Make a path on an attached port, paused, with no ring. Starts its worker on lcore 1.
- * @param vf   stays the caller's; must outlive the path
+ * Make a path, paused, with no ring. Starts its worker on lcore 1.
+ * @param vf   an attached port, or NULL: none yet; stays the caller's, see path_set_port()
  * @param out  owned by the caller, freed with path_free()
  * @return     0 or -errno
  * Thread:     control, as all of these.
@@ -36,6 +36,31 @@ void path_free(struct path *p);
 void path_pause(struct path *p);
 /** Let the worker go on, when any ring is active; else the path stays paused. */
 void path_resume(struct path *p);
+
+/**
+ * Wire the path to another port, or to none. Paused only.
+ * What the old port still holds is seen to first: frames to be sent are handed over for up to
+ * @p limit_ns, received ones are dropped and counted. Frames that the path itself holds stay, and go
+ * their way later: so the buffers of both ports must be of one pool, which outlives the path.
+ * @param vf    attached, stays the caller's until the next call; NULL: receive gives nothing
+ * @param hold  with no port: what the guest sends waits in its ring; else it is consumed, dropped
+ *              and counted
+ */
+void path_set_port(struct path *p, struct vf *vf, bool hold, uint64_t limit_ns);
+/**
+ * True when the port has frames that it did not send since the call before, a second or so ago: it
+ * is wedged, or was reset behind our back. Paused only. The first call with a port says false.
+ */
+bool path_tx_stalled(struct path *p);
+/**
+ * The VLANs that the guest has sent frames in, while its port was one that filters them
+ * (vf->vlan_filter): path_event_fd() becomes readable with each new one, up to PATH_VLANS_MAX.
+ * @param vlan  filled in
+ * @return      how many
+ * Thread:      control.
+ */
+#define PATH_VLANS_MAX 16
+unsigned int path_vlans(const struct path *p, uint16_t vlan[PATH_VLANS_MAX]);
 
 /** The ring of one direction: to be bound, stopped and read while the path is paused. */
 struct ring *path_ring(struct path *p, enum path_direction d);

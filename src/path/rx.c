@@ -143,7 +143,9 @@ unsigned int path_rx_poll(struct path *p)
 		return 0;
 	if (p->rx_at == p->rx_count) {
 		p->rx_at = 0;
-		p->rx_count = rte_eth_rx_burst(p->vf->port, 0, p->rx_held, PATH_BURST);
+		p->rx_count = p->vf ? rte_eth_rx_burst(p->vf->port, 0, p->rx_held, PATH_BURST) : 0;
+		if (p->rx_count && p->vf->vlan_filter)
+			p->rx_count = path_vlan_restore(p, p->rx_held, p->rx_count);
 	}
 	if (!p->enabled[PATH_RX]) {
 		done = p->rx_count;

@@ -22,7 +22,10 @@ bool path_tx_push(struct path *p)
 
 	if (!p->tx_count)
 		return true;
+	if (!p->vf)
+		return false;
 	sent = rte_eth_tx_burst(p->vf->port, 0, p->tx_held, p->tx_count);
+	p->tx_given += sent;
 	p->tx_count = (uint16_t)(p->tx_count - sent);
 	memmove(p->tx_held, p->tx_held + sent, p->tx_count * sizeof(p->tx_held[0]));
 	return p->tx_count == 0;
@@ -52,6 +55,10 @@ static int frame_take(struct path *p)
 		path_count(&p->counters.tx_drop_short, 1);
 		return -1;
 	}
+	if (!p->vf) {
+		path_count(&p->counters.tx_drop_no_device, 1);
+		return -1;
+	}
 	if (bytes > p->vf->max_frame_bytes) {
 		path_count(&p->counters.tx_drop_long, 1);
 		return -1;
@@ -71,6 +78,8 @@ static int frame_take(struct path *p)
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = (uint32_t)bytes;
 	frame_pad(m);
+	if (p->vf->vlan_filter)
+		path_vlan_note(p, m);
 	path_count(&p->counters.tx_frames, 1);
 	path_count(&p->counters.tx_bytes, bytes);
 	p->tx_held[p->tx_count++] = m;
@@ -82,7 +91,7 @@ unsigned int path_tx_poll(struct path *p)
 	struct ring *r = &p->ring[PATH_TX];
 	unsigned int done = 0;
 
-	if (!p->active[PATH_TX])
+	if (!p->active[PATH_TX] || (!p->vf && p->hold && p->enabled[PATH_TX]))
 		return 0;
 	done = p->tx_count;
 	if (!path_tx_push(p))
@@ -111,7 +120,7 @@ void path_flush_tx(struct path *p, uint64_t limit_ns)
 {
 	uint64_t end = clock_now_ns() + limit_ns;
 
-	while (!path_tx_push(p) && clock_now_ns() < end)
+	while (!path_tx_push(p) && p->vf && clock_now_ns() < end)
 		;
 	path_count(&p->counters.tx_drop_stopped, p->tx_count);
 	while (p->tx_count)
@@ -125,9 +134,15 @@ void path_flush_tx(struct path *p, uint64_t limit_ns)
 void path_rarp_send(struct path *p)
 {
 	static const uint8_t fixed[] = { 0x80, 0x35, 0x00, 0x01, 0x08, 0x00, 6, 4, 0x00, 0x03 };
-	struct rte_mbuf *m = rte_pktmbuf_alloc(p->vf->pool);
+	struct rte_mbuf *m;
 	uint8_t *b;
 
+	/* With no port there is nobody to tell: whoever attaches one announces anew. */
+	if (!p->vf) {
+		p->announce = false;
+		return;
+	}
+	m = rte_pktmbuf_alloc(p->vf->pool);
 	if (!m)
 		return;
 	b = rte_pktmbuf_mtod(m, uint8_t *);
@@ -143,6 +158,7 @@ void path_rarp_send(struct path *p)
 		rte_pktmbuf_free(m);
 		return;
 	}
+	p->tx_given++;
 	p->announce = false;
 	path_count(&p->counters.announcements, 1);
 }

@@ -18,10 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_ethdev.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_mbuf.h>
 
 #include "base/clock.h"
 #include "guest/fault.h"
@@ -221,22 +219,6 @@ void path_set_layout(struct path *p, uint8_t header_bytes, bool mergeable)
 {
 	p->header_bytes = header_bytes;
 	p->mergeable = mergeable;
-}
-
-void path_discard(struct path *p)
-{
-	struct rte_mbuf *burst[PATH_BURST];
-	uint32_t limit = 2u * p->vf->rx_depth;
-	uint16_t n;
-
-	path_rx_drop_held(p, &p->counters.rx_drop_stale);
-	/* Bounded: under full-rate traffic the port never is empty. */
-	do {
-		n = rte_eth_rx_burst(p->vf->port, 0, burst, PATH_BURST);
-		path_count(&p->counters.rx_drop_stale, n);
-		limit -= n < limit ? n : limit;
-		rte_pktmbuf_free_bulk(burst, n);
-	} while (n && limit);
 }
 
 void path_announce(struct path *p, const uint8_t mac[6])

@@ -1,4 +1,4 @@
-/* vf.c: attaching and detaching the DPDK port. */
+/* vf.c: attaching, restarting and detaching the DPDK port. */
 #include "vf/vf.h"
 
 #include <errno.h>
@@ -64,13 +64,48 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 		device, *why ? ": " : "", why);
 }
 
-static int pool_create(struct vf *vf, struct err *e)
+int vf_pool_new(struct vf_pool *pool, struct err *e)
 {
-	vf->pool = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-					   SOCKET_ID_ANY);
-	if (!vf->pool)
+	pool->buffers = rte_pktmbuf_pool_create("godwit", POOL_MBUFS, 128, 0,
+						RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (!pool->buffers)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);
+	return 0;
+}
+
+void vf_pool_free(struct vf_pool *pool)
+{
+	rte_mempool_free(pool->buffers);
+	pool->buffers = NULL;
+}
+
+static int port_pool(struct vf *vf, const struct vf_pool *given, struct err *e)
+{
+	struct vf_pool own = { NULL };
+	int rc = given ? 0 : vf_pool_new(&own, e);
+
+	vf->own_pool = !given;
+	vf->pool = given ? given->buffers : own.buffers;
+	return rc;
+}
+
+/* The guest keeps the MTU that it was given, whatever the device could do beyond it. */
+static int port_mtu(struct vf *vf, const struct rte_eth_dev_info *info, uint16_t want,
+		    struct err *e)
+{
+	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
+		vf->mtu = RTE_ETHER_MTU;
+	if (vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
+		vf->mtu = RTE_ETHER_MTU;
+	if (want > vf->mtu && (want > info->max_mtu || rte_eth_dev_set_mtu(vf->port, want)))
+		return err_set(e, -EMSGSIZE,
+			       "the device takes an MTU of %u at most, and the guest was given %u: "
+			       "raise it on the PF, or choose another device",
+			       vf->mtu, want);
+	if (want)
+		vf->mtu = want;
+	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);
 	return 0;
 }
 
@@ -78,7 +113,7 @@ static int pool_create(struct vf *vf, struct err *e)
  * Queue depths and offloads as plain as they come: what the guest was offered needs none of the
  * port's.
  */
-static int port_configure(struct vf *vf, struct err *e)
+static int port_configure(struct vf *vf, uint16_t mtu, struct err *e)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
@@ -90,6 +125,20 @@ static int port_configure(struct vf *vf, struct err *e)
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
 	vf->rx_depth = RING_DEPTH;
 	vf->tx_depth = RING_DEPTH;
+	/* Twice: what a status call rounds up to must have been reported too. */
+	vf->tx_lag = (uint16_t)(info.default_txconf.tx_rs_thresh > 1 ?
+					2 * info.default_txconf.tx_rs_thresh :
+					0);
+	/*
+	 * A VF's filter is its PF's, and cannot be switched off from here: the VLANs that the guest
+	 * uses are added to it. Any other device receives all VLANs as long as this is not asked for.
+	 */
+	vf->vlan_filter = vf->facts.is_vf &&
+			  (info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
+	if (vf->vlan_filter)
+		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
+	if (*info.dev_flags & RTE_ETH_DEV_INTR_LSC)
+		conf.intr_conf.lsc = 1;
 	rc = rte_eth_dev_configure(vf->port, 1, 1, &conf);
 	if (!rc)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(vf->port, &vf->rx_depth, &vf->tx_depth);
@@ -101,12 +150,7 @@ static int port_configure(struct vf *vf, struct err *e)
 	if (rc)
 		return err_set(e, rc, "device does not take its configuration: %s",
 			       rte_strerror(-rc));
-	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
-		vf->mtu = RTE_ETHER_MTU;
-	if (vf->mtu > RTE_MBUF_DEFAULT_DATAROOM - RTE_ETHER_HDR_LEN - 8)
-		vf->mtu = RTE_ETHER_MTU;
-	vf->max_frame_bytes = (uint16_t)(vf->mtu + RTE_ETHER_HDR_LEN + 8);
-	return 0;
+	return port_mtu(vf, &info, mtu, e);
 }
 
 static int port_mac(struct vf *vf, const uint8_t *mac, struct err *e)
@@ -157,8 +201,26 @@ static int port_start(struct vf *vf, struct err *e)
 	return 0;
 }
 
+/*
+ * The drivers of igb's and ixgbe's VFs start a port and say that all is well when their PF did not
+ * answer. Adding VLAN 0, which every VF has, is a question that they pass on, and whose failure they
+ * do pass back. A "no" (a VF in a VLAN of its PF's choice) is an answer too: -EINVAL, or a positive
+ * number.
+ */
+static int port_answered(const struct vf *vf, struct err *e)
+{
+	bool silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
+		      strcmp(vf->driver, "net_ixgbe_vf") == 0;
+	int rc = silent && vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, 0, 1) : 0;
+
+	if (rc >= 0 || rc == -EINVAL)
+		return 0;
+	return err_set(e, -EAGAIN, "the PF does not answer: is it up (ip link set PF up)?");
+}
+
 int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 {
+	struct err unanswered;
 	int rc;
 
 	*vf = (struct vf){ 0 };
@@ -171,16 +233,58 @@ int vf_attach(struct vf *vf, const struct vf_config *cfg, struct err *e)
 	if (vf->facts.pci[0] && !vf->facts.is_vf)
 		log_notice("%s is no VF: the whole card is taken", vf->facts.pci);
 	vf->attached = true;
-	rc = pool_create(vf, e);
+	vf->notify = cfg->notify;
+	rc = port_pool(vf, cfg->pool, e);
 	if (!rc)
-		rc = port_configure(vf, e);
+		rc = port_configure(vf, cfg->mtu, e);
 	if (!rc)
 		rc = port_mac(vf, cfg->mac, e);
 	if (!rc)
 		rc = port_start(vf, e);
+	if (!rc) {
+		rc = vf_watch(vf);
+		if (rc)
+			err_set(e, rc, "the device's events cannot be watched: %s",
+				rte_strerror(-rc));
+	}
 	if (rc)
 		vf_detach(vf);
+	/* Taken all the same: it will come back as after a reset. */
+	else if (port_answered(vf, &unanswered)) {
+		log_warning("%s", unanswered.text);
+		if (vf->notify)
+			vf_notify_raise(vf->notify, VF_NEWS_RESET);
+	}
 	return rc;
+}
+
+int vf_restart(struct vf *vf, const struct vf_config *cfg, struct err *e)
+{
+	int rc;
+
+	rte_eth_dev_stop(vf->port);
+	rc = rte_eth_dev_reset(vf->port);
+	/* A driver without a reset of its own (igb's VF) resets the VF at each start. */
+	if (rc && rc != -ENOTSUP)
+		return err_set(e, rc, "the driver cannot reset the device: %s", rte_strerror(-rc));
+	rc = port_configure(vf, cfg->mtu, e);
+	if (!rc)
+		rc = port_mac(vf, cfg->mac, e);
+	if (!rc)
+		rc = port_start(vf, e);
+	if (!rc)
+		rc = port_answered(vf, e);
+	if (rc)
+		rte_eth_dev_stop(vf->port);
+	return rc;
+}
+
+int vf_vlan_add(const struct vf *vf, uint16_t vlan)
+{
+	int rc = vf->vlan_filter ? rte_eth_dev_vlan_filter(vf->port, vlan, 1) : 0;
+
+	/* ixgbe's VF driver passes its PF's "no" on as a positive number. */
+	return rc > 0 ? -EPERM : rc;
 }
 
 void vf_detach(struct vf *vf)
@@ -191,11 +295,13 @@ void vf_detach(struct vf *vf)
 	if (!vf->attached)
 		return;
 	known = rte_eth_dev_info_get(vf->port, &info) == 0;
+	vf_unwatch(vf);
 	rte_eth_dev_stop(vf->port);
 	rte_eth_dev_close(vf->port);
 	if (known && info.device)
 		rte_dev_remove(info.device);
-	rte_mempool_free(vf->pool);
+	if (vf->own_pool)
+		rte_mempool_free(vf->pool);
 	vf->pool = NULL;
 	vf->attached = false;
 }

@@ -14,12 +14,17 @@
 static const uint64_t pause_before_ns[] = { 150000000, 100000000, 50000000, 1000 };
 #define ANNOUNCEMENTS (sizeof(pause_before_ns) / sizeof(pause_before_ns[0]))
 
+static bool can_announce(const struct vnic *v)
+{
+	return v->running[PATH_TX] && v->dev.state == DEVICE_THERE;
+}
+
 static void announce_due(void *arg, int fd, uint32_t events)
 {
 	struct vnic *v = arg;
 
 	v->announce_armed = false;
-	if (!v->announce_left || !v->running[PATH_TX])
+	if (!v->announce_left || !can_announce(v))
 		return;
 	v->announce_left--;
 	path_announce(v->path, v->announce_mac);
@@ -43,7 +48,7 @@ void announce_start(struct vnic *v, const uint8_t mac[6])
 
 void announce_update(struct vnic *v)
 {
-	if (!v->announce_left || !v->running[PATH_TX] || v->announce_armed)
+	if (!v->announce_left || !can_announce(v) || v->announce_armed)
 		return;
 	v->announce_armed = true;
 	loop_timer_set(v->loop, v->announce_timer, pause_before_ns[v->announce_left - 1], 0);

@@ -44,28 +44,47 @@ static void rings_copy(struct vnic *v)
 	v->ring_facts_ns = now;
 }
 
-static void device_copy(struct vnic *v, struct vnic_facts *out)
+static void counter_set(struct vnic_counter *c, const char *name, const char *meaning,
+			uint64_t value)
 {
-	const struct vf *vf = &v->vf;
-	struct vf_stats s = { 0 };
-	struct vnic_counter *c = out->port;
+	*c = (struct vnic_counter){ .name = name, .meaning = meaning, .value = value };
+}
 
-	out->device.attached = vf->attached;
-	if (vf->attached) {
-		out->device = (struct vnic_device_facts){ .attached = true,
-							  .name = v->cfg.device,
-							  .driver = vf->driver,
-							  .link_up = vf_link_up(vf),
-							  .allmulticast = vf->allmulticast,
-							  .mtu = vf->mtu,
-							  .rx_depth = vf->rx_depth,
-							  .tx_depth = vf->tx_depth };
-		memcpy(out->device.mac, vf->mac, sizeof(out->device.mac));
-		vf_stats(vf, &s);
-	}
-#define X(field, text) \
-	*c++ = (struct vnic_counter){ .name = "port_" #field, .meaning = text, .value = s.field };
+static void device_copy(const struct vnic *v, struct vnic_device_facts *out)
+{
+	const struct device *d = &v->dev;
+	const struct vf *vf = &v->vf;
+
+	*out = (struct vnic_device_facts){ .attached = d->state == DEVICE_THERE,
+					   .lost = d->state == DEVICE_LOST,
+					   .attempt = d->tries + 1,
+					   .hold = d->hold,
+					   .name = d->name,
+					   .has_mac = d->has_mac,
+					   .mtu = d->mtu };
+	memcpy(out->mac, d->mac, sizeof(out->mac));
+	if (!out->attached)
+		return;
+	out->driver = vf->driver;
+	out->link_up = vf_link_up(vf);
+	out->allmulticast = vf->allmulticast;
+	out->rx_depth = vf->rx_depth;
+	out->tx_depth = vf->tx_depth;
+}
+
+static void port_copy(const struct vnic *v, struct vnic_facts *out)
+{
+	struct vnic_counter *c = out->port;
+	struct vf_stats s = { 0 };
+
+	if (v->vf.attached)
+		vf_stats(&v->vf, &s);
+#define X(field, text) counter_set(c++, "port_" #field, text, s.field);
 	VNIC_PORT_COUNTERS_TABLE(X)
+#undef X
+	c = out->devices;
+#define X(field, text) counter_set(c++, #field, text, v->dev.field);
+	VNIC_DEVICE_COUNTERS_TABLE(X)
 #undef X
 }
 
@@ -86,11 +105,9 @@ void vnic_facts(struct vnic *v, struct vnic_facts *out)
 		out->features = vhost_session_state(v->session)->features;
 		out->messages = vhost_session_stats(v->session).messages;
 	}
-#define X(field, text)                                 \
-	*c++ = (struct vnic_counter){ .name = #field,  \
-				      .meaning = text, \
-				      .value = path_counted(&from->field) };
+#define X(field, text) counter_set(c++, #field, text, path_counted(&from->field));
 	PATH_COUNTERS(X)
 #undef X
-	device_copy(v, out);
+	device_copy(v, &out->device);
+	port_copy(v, out);
 }

@@ -7,15 +7,20 @@ static void show_device(const struct vnic_device_facts *d, FILE *to)
 {
 	const uint8_t *m = d->mac;
 
-	if (!d->attached) {
-		fprintf(to, "  device none: attach one with godwit attach\n");
-		return;
-	}
-	fprintf(to,
-		"  device %s: driver %s, link %s, mac %02x:%02x:%02x:%02x:%02x:%02x, mtu %u, "
-		"depth rx %u tx %u\n",
-		d->name, d->driver, d->link_up ? "up" : "down", m[0], m[1], m[2], m[3], m[4], m[5],
-		d->mtu, d->rx_depth, d->tx_depth);
+	if (d->lost)
+		fprintf(to, "  device %s: reset, attempt %u to bring it back", d->name, d->attempt);
+	else if (!d->attached)
+		fprintf(to, "  device none: what the guest sends %s",
+			d->hold ? "waits in its ring" : "is dropped");
+	else
+		fprintf(to, "  device %s: driver %s, link %s, depth rx %u tx %u", d->name,
+			d->driver, d->link_up ? "up" : "down", d->rx_depth, d->tx_depth);
+	if (d->has_mac)
+		fprintf(to, ", mac %02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+			m[5]);
+	if (d->mtu)
+		fprintf(to, ", mtu %u", d->mtu);
+	fprintf(to, "\n");
 }
 
 static void show_ring(const struct vnic_ring_facts *r, int i, FILE *to)
@@ -48,4 +53,5 @@ void vnic_show(struct vnic *v, FILE *to)
 			f.messages);
 	show_counters(f.counters, VNIC_COUNTERS, to);
 	show_counters(f.port, VNIC_PORT_COUNTERS, to);
+	show_counters(f.devices, VNIC_DEVICE_COUNTERS, to);
 }

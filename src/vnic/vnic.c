@@ -55,9 +55,27 @@ static enum vnic_state state_of(const struct vnic *v, const struct vhost_state *
 
 static void ring_stop(struct vnic *v, int i)
 {
+	if (v->bound[i]) {
+		v->stopped[i] = true;
+		v->stopped_at[i] = path_ring(v->path, i)->next_avail;
+	}
 	v->bound[i] = false;
 	v->running[i] = false;
 	path_activate(v->path, i, false);
+}
+
+/*
+ * A ring that was stopped and starts again: of the same guest, which was paused, or of another one?
+ * The front-end's messages are the same (QEMU sends features, memory table and all the rest after
+ * `cont`, too); only the entry tells. A paused guest goes on where its ring stopped, and then
+ * nothing of what the port has received meanwhile may be lost. After a reset the driver begins anew,
+ * at entry 0: what the port holds was meant for a guest that is no more. (A ring that was reset when
+ * it stood at 0 had just begun, or has gone round by a multiple of 65,536: then nothing is lost, and
+ * the new guest may see an old frame.)
+ */
+static bool starts_afresh(const struct vnic *v, int i, uint16_t base)
+{
+	return !v->bound[i] && v->stopped[i] && v->stopped_at[i] != base;
 }
 
 static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct err *e)
@@ -78,11 +96,14 @@ static int ring_start(struct vnic *v, int i, const struct vhost_state *s, struct
 		.device_writes = i == PATH_RX,
 		.call_fd = vr->call_fd,
 	};
-	bool again = v->bound[i], call = !v->running[i] || r->cfg.call_fd != vr->call_fd;
+	bool again = v->bound[i], afresh = starts_afresh(v, i, vr->base),
+	     call = !v->running[i] || r->cfg.call_fd != vr->call_fd;
 	int rc = ring_bind(r, &cfg, s->mem, log ? s->log : NULL, again, vr->base, e);
 
 	if (rc)
 		return err_prefix(e, rc, "%s ring", name[i]);
+	if (afresh && i == PATH_RX)
+		path_discard(v->path);
 	v->bound[i] = true;
 	v->ever_bound = true;
 	v->reported[i] = v->reported[i] && again;
@@ -115,7 +136,9 @@ static void first_start(struct vnic *v)
 		return;
 	v->awaiting_arrival = false;
 	log_notice("the VM has arrived");
-	announce_start(v, v->vf.mac);
+	/* Without an address there was no device yet: the first one that comes is announced. */
+	if (v->dev.has_mac)
+		announce_start(v, v->dev.mac);
 }
 
 static void vnic_pause(void *arg)
@@ -209,11 +232,6 @@ int vnic_connect(struct vnic *v, int fd)
 {
 	int rc;
 
-	if (!v->vf.attached) {
-		log_warning("a front-end is refused: no device is attached");
-		close(fd);
-		return -ENODEV;
-	}
 	if (v->session) {
 		log_warning("a second front-end is refused: one is connected");
 		close(fd);
@@ -221,6 +239,7 @@ int vnic_connect(struct vnic *v, int fd)
 	}
 	v->fresh = true;
 	v->ever_bound = false;
+	memset(v->stopped, 0, sizeof(v->stopped));
 	v->progress_watched = false;
 	rc = vhost_session_new(v->loop, fd, vnic_features(), &ops, v, &v->session);
 	if (rc) {
@@ -234,7 +253,6 @@ int vnic_connect(struct vnic *v, int fd)
 
 int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, struct err *e)
 {
-	struct vf_config vc = { .device = cfg->device, .mac = cfg->mac };
 	struct vnic *v = calloc(1, sizeof(*v));
 	int rc;
 
@@ -245,17 +263,22 @@ int vnic_new(struct loop *l, const struct vnic_config *cfg, struct vnic **out, s
 	v->awaiting_arrival = cfg->incoming;
 	v->announce_timer = -1;
 	v->progress_timer = -1;
-	v->link_timer = -1;
 	v->state_since_ns = clock_now_ns();
-	rc = vf_attach(&v->vf, &vc, e);
+	v->dev.tick_timer = -1;
+	v->dev.retry_timer = -1;
+	v->dev.notify.fd = -1;
+	v->dev.has_mac = cfg->mac != NULL;
+	if (cfg->mac)
+		memcpy(v->dev.mac, cfg->mac, sizeof(v->dev.mac));
+	rc = path_new(NULL, &v->path, e);
 	if (!rc)
-		rc = path_new(&v->vf, &v->path, e);
+		rc = device_init(v, e);
+	if (!rc && strcmp(cfg->device, "none") != 0)
+		rc = vnic_attach(v, cfg->device, NULL, e);
 	if (!rc) {
 		rc = announce_init(v);
 		if (!rc)
 			rc = watch_init(v);
-		if (!rc)
-			rc = link_init(v);
 		if (rc)
 			err_set(e, rc, "the event loop takes no timer: %s", strerror(-rc));
 	}
@@ -274,12 +297,13 @@ void vnic_free(struct vnic *v)
 	state_set(v, VNIC_CLOSING);
 	vhost_session_close(v->session, "godwitd ends");
 	loop_timer_free(v->loop, v->announce_timer);
-	link_end(v);
 	if (v->path)
 		watch_end(v);
+	recover_end(v);
+	if (v->dev.state == DEVICE_THERE)
+		device_out(v, false);
 	path_free(v->path);
-	vf_detach(&v->vf);
-	free(v->own_device);
+	device_end(v);
 	free(v);
 }
 

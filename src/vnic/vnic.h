@@ -18,7 +18,7 @@ uint64_t vnic_features(void);
 
 struct vnic_config {
 	const char *name;
-	/** DPDK devargs. */
+	/** DPDK devargs; "none": start without a device, and wait for vnic_attach(). */
 	const char *device;
 	/** NULL: the port's own. */
 	const uint8_t *mac;
@@ -45,16 +45,21 @@ void vnic_free(struct vnic *v);
 int vnic_connect(struct vnic *v, int fd);
 
 /**
- * Take a device at run time, as the vNIC's first one was taken.
+ * Take a device while the vNIC lives: it gets the vNIC's MAC address and MTU, and the guest, which
+ * saw nothing but silence, is announced. When this fails, nothing has changed.
  * @param device  DPDK devargs
- * @param mac     NULL: the vNIC's own
- * @return        0, -EBUSY when one is attached, or another -errno with a sentence
+ * @param mac     the vNIC's MAC address from now on; NULL: the one that it has, or, before its first
+ *                device, that device's
+ * @return        0; -EBUSY: one is attached; -EINVAL: no device is named so, or no such address;
+ *                -EMSGSIZE: its MTU is below what the guest was promised; others as of vf_attach()
+ * Thread:        control; takes milliseconds to seconds, while the worker goes on.
  */
 int vnic_attach(struct vnic *v, const char *device, const uint8_t *mac, struct err *e);
 /**
- * Give the device back.
- * @param hold  what the guest sends meanwhile waits, instead of being dropped
- * @return      0, -ENODEV when there is none, or another -errno with a sentence
+ * Give the device back while the vNIC lives: the front-end, its rings and a migration go on.
+ * @param hold  what the guest sends meanwhile waits in its ring instead of being dropped
+ * @return      0, or -ENODEV: there is none
+ * Thread:      control, as above.
  */
 int vnic_detach(struct vnic *v, bool hold, struct err *e);
 /**

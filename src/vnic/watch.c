@@ -32,7 +32,10 @@ static void alarm_ready(void *arg, int fd, uint32_t events)
 	bool lost = false;
 	uint64_t ticks;
 
-	if (read(fd, &ticks, sizeof(ticks)) < 0 || !v->session)
+	if (read(fd, &ticks, sizeof(ticks)) < 0)
+		return;
+	device_vlans(v);
+	if (!v->session)
 		return;
 	path_pause(v->path);
 	for (int i = 0; i < VHOST_VRINGS; i++) {

@@ -23,6 +23,7 @@ struct sim_frontend {
 	/** The front-end's end of the connection, and the session's own. */
 	int fd, session_fd;
 	int turn_fd;
+	unsigned int turns;
 	struct vhost_session *session;
 	struct sim_guest guest;
 	struct sim_ring ring[VHOST_VRINGS];
@@ -41,7 +42,12 @@ struct sim_frontend {
 
 /** Connect. Ends the test on failure, as all of these. */
 void sim_frontend_new(struct sim_frontend *f);
-/** Hang up if that did not happen, let the session notice, free. */
+/**
+ * Without a session and without recorded ops: returns the other end of the connection, non-blocking, for whoever serves
+ * it in f->loop.
+ */
+int sim_frontend_alone(struct sim_frontend *f);
+/** Hang up if that did not happen, let the session notice, free. Alone: whoever serves it has ended. */
 void sim_frontend_free(struct sim_frontend *f);
 /** Let the session read all that was sent. */
 void sim_pump(struct sim_frontend *f);

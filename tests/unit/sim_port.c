@@ -120,6 +120,16 @@ static uint16_t port_tx(void *queue, struct rte_mbuf **m, uint16_t n)
 	return queue_put(&p->tx, m, n, atomic_load(&p->tx_room));
 }
 
+/* A descriptor is done with once the wire has taken its frame. */
+static int port_tx_status(void *queue, uint16_t offset)
+{
+	struct sim_port *p = queue;
+	unsigned int left = atomic_load(&p->tx.tail) - atomic_load(&p->tx.head);
+	unsigned int back = p->vf.tx_depth - 1u - offset;
+
+	return back < left ? RTE_ETH_TX_DESC_FULL : RTE_ETH_TX_DESC_DONE;
+}
+
 void sim_port_dpdk(void)
 {
 	/* More than can be free: it takes ordinary pages whatever the machine has reserved. */
@@ -130,30 +140,43 @@ void sim_port_dpdk(void)
 	assert_ok(eal_start(&cfg, &facts, &e), e);
 }
 
-void sim_port_new(struct sim_port *p)
+static void port_register(struct sim_port *p, uint16_t number)
 {
-	static void *queue[1], *callbacks[1];
-	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[PORT];
+	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[number];
 
 	memset(p, 0, sizeof(*p));
+	p->number = number;
 	atomic_store(&p->tx_room, SIM_PORT_QUEUE);
 	p->vf = (struct vf){ .attached = true,
-			     .port = PORT,
+			     .port = number,
 			     .rx_depth = 64,
 			     .tx_depth = 64,
 			     .mtu = 1500,
 			     .max_frame_bytes = 1522 };
+	p->queue[0] = p;
+	ops->rxq.data = p->queue;
+	ops->rxq.clbk = p->callbacks;
+	ops->txq.data = p->queue;
+	ops->txq.clbk = p->callbacks;
+	ops->rx_pkt_burst = port_rx;
+	ops->tx_pkt_burst = port_tx;
+	ops->tx_descriptor_status = port_tx_status;
+}
+
+void sim_port_new(struct sim_port *p)
+{
+	port_register(p, PORT);
 	p->vf.pool = rte_pktmbuf_pool_create_by_ops("sim", SIM_PORT_MBUFS, 0, 0,
 						    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY,
 						    "sim_stack");
 	assert_non_null(p->vf.pool);
-	queue[0] = p;
-	ops->rxq.data = queue;
-	ops->rxq.clbk = callbacks;
-	ops->txq.data = queue;
-	ops->txq.clbk = callbacks;
-	ops->rx_pkt_burst = port_rx;
-	ops->tx_pkt_burst = port_tx;
+}
+
+void sim_port_new_beside(struct sim_port *p, struct sim_port *first)
+{
+	port_register(p, (uint16_t)(first->number + 1));
+	p->beside = true;
+	p->vf.pool = first->vf.pool;
 }
 
 void sim_port_free(struct sim_port *p)
@@ -162,6 +185,8 @@ void sim_port_free(struct sim_port *p)
 
 	while (queue_get(&p->rx, &m, 1) || queue_get(&p->tx, &m, 1))
 		rte_pktmbuf_free(m);
+	if (p->beside)
+		return;
 	assert_int_equal(sim_port_free_mbufs(p), SIM_PORT_MBUFS);
 	rte_mempool_free(p->vf.pool);
 }
@@ -191,6 +216,17 @@ bool sim_port_arrive(struct sim_port *p, const void *bytes, uint32_t len, uint32
 		return true;
 	rte_pktmbuf_free(first);
 	return false;
+}
+
+bool sim_port_arrive_stripped(struct sim_port *p, const void *bytes, uint32_t len, uint16_t vlan)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(p->vf.pool);
+
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+	m->vlan_tci = vlan;
+	m->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	return queue_put(&p->rx, &m, 1, SIM_PORT_QUEUE) == 1;
 }
 
 int sim_port_sent(struct sim_port *p, void *bytes, uint32_t size)
