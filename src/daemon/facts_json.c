@@ -69,12 +69,13 @@ json_t *facts_json_stats(const struct vnic_facts *f)
 json_t *facts_json_show(const struct vnic_facts *f)
 {
 	json_t *all = facts_json_stats(f);
+	uint64_t state_ms = f->state_ns / 1000000;
 	char features[24];
 
 	snprintf(features, sizeof(features), "0x%" PRIx64, f->features);
 	json_object_set_new(all, "version", json_string(GODWIT_VERSION));
 	json_object_set_new(all, "pid", json_integer(getpid()));
-	json_object_set_new(all, "state_seconds", json_real((double)(f->state_ns / 1000000) / 1e3));
+	json_object_set_new(all, "state_seconds", json_real((double)state_ms / 1e3));
 	json_object_set_new(all, "connected", json_boolean(f->connected));
 	json_object_set_new(all, "connections", number(f->connections));
 	json_object_set_new(all, "incoming", json_boolean(f->incoming));

@@ -44,6 +44,12 @@ static void rings_copy(struct vnic *v)
 	v->ring_facts_ns = now;
 }
 
+static void counter_set(struct vnic_counter *c, const char *name, const char *meaning,
+			uint64_t value)
+{
+	*c = (struct vnic_counter){ .name = name, .meaning = meaning, .value = value };
+}
+
 static void device_copy(struct vnic *v, struct vnic_facts *out)
 {
 	const struct vf *vf = &v->vf;
@@ -63,8 +69,7 @@ static void device_copy(struct vnic *v, struct vnic_facts *out)
 		memcpy(out->device.mac, vf->mac, sizeof(out->device.mac));
 		vf_stats(vf, &s);
 	}
-#define X(field, text) \
-	*c++ = (struct vnic_counter){ .name = "port_" #field, .meaning = text, .value = s.field };
+#define X(field, text) counter_set(c++, "port_" #field, text, s.field);
 	VNIC_PORT_COUNTERS_TABLE(X)
 #undef X
 }
@@ -86,10 +91,7 @@ void vnic_facts(struct vnic *v, struct vnic_facts *out)
 		out->features = vhost_session_state(v->session)->features;
 		out->messages = vhost_session_stats(v->session).messages;
 	}
-#define X(field, text)                                 \
-	*c++ = (struct vnic_counter){ .name = #field,  \
-				      .meaning = text, \
-				      .value = path_counted(&from->field) };
+#define X(field, text) counter_set(c++, #field, text, path_counted(&from->field));
 	PATH_COUNTERS(X)
 #undef X
 	device_copy(v, out);

@@ -12,8 +12,8 @@
 
 #define VNIC_RINGS 2
 
-#define X(name, meaning) +1
-enum { VNIC_COUNTERS = 0 PATH_COUNTERS(X) };
+#define X(name, meaning) VNIC_COUNTER_##name,
+enum { PATH_COUNTERS(X) VNIC_COUNTERS };
 #undef X
 
 /* Counters of the port itself: field of struct vf_stats, meaning. */
@@ -23,8 +23,8 @@ enum { VNIC_COUNTERS = 0 PATH_COUNTERS(X) };
 	X(rx_no_mbuf, "times that the port had no host buffer") \
 	X(tx_errors, "frames that the port could not send")
 
-#define X(name, meaning) +1
-enum { VNIC_PORT_COUNTERS = 0 VNIC_PORT_COUNTERS_TABLE(X) };
+#define X(name, meaning) VNIC_PORT_COUNTER_##name,
+enum { VNIC_PORT_COUNTERS_TABLE(X) VNIC_PORT_COUNTERS };
 #undef X
 
 struct vnic_counter {
