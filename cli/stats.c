@@ -110,6 +110,7 @@ static int once(struct godwit *g, bool json)
 	}
 	print_counters(json_object_get(stats, "counters"));
 	print_counters(json_object_get(stats, "port"));
+	print_counters(json_object_get(stats, "devices"));
 	json_decref(stats);
 	return remote_end();
 }

@@ -44,23 +44,29 @@ static void print_state(const json_t *v)
 
 static void print_device(const json_t *d)
 {
+	if (json_object_get(d, "attempt")) {
+		printf("device     was reset: attempt %lld to bring it back\n",
+		       remote_number(d, "attempt"));
+		return;
+	}
 	if (!json_is_true(json_object_get(d, "attached"))) {
-		printf("device     none: godwit attach gives it one\n");
+		printf("device     none: what the guest sends %s\n",
+		       json_is_true(json_object_get(d, "hold")) ? "waits" : "is dropped");
 		return;
 	}
 	printf("device     %.69s\n", remote_text(d, "name"));
-	printf("           %s, link %s, MAC %s, MTU %lld%s\n", remote_text(d, "driver"),
-	       remote_text(d, "link"), remote_text(d, "mac"), remote_number(d, "mtu"),
-	       json_is_true(json_object_get(d, "allmulticast")) ? "" : ", no all-multicast");
+	printf("           %.24s, link %s, MAC %s, MTU %lld\n", remote_text(d, "driver"),
+	       remote_text(d, "link"), remote_text(d, "mac"), remote_number(d, "mtu"));
+	if (!json_is_true(json_object_get(d, "allmulticast")))
+		printf("           refuses all-multicast: IPv6 neighbour discovery may fail\n");
 }
 
 static void print_virtqueue(const json_t *q)
 {
-	printf("virtqueue  %lld %-8s  %s", remote_number(q, "index"), remote_text(q, "direction"),
-	       remote_text(q, "state"));
+	printf("virtqueue  %s: %s", remote_text(q, "direction"), remote_text(q, "state"));
 	if (json_object_get(q, "size"))
-		printf(", size %lld, next %lld, calls %lld%s", remote_number(q, "size"),
-		       remote_number(q, "next"), remote_number(q, "calls"),
+		printf(", size %lld, wakes by %s, calls %lld%s", remote_number(q, "size"),
+		       remote_text(q, "wakes_by"), remote_number(q, "calls"),
 		       json_is_true(json_object_get(q, "logging")) ? ", logging" : "");
 	printf("\n");
 }
@@ -105,6 +111,7 @@ void vnic_show_text(const json_t *shown)
 	print_traffic(shown, "sent", "tx");
 	print_counters(json_object_get(shown, "counters"));
 	print_counters(json_object_get(shown, "port"));
+	print_counters(json_object_get(shown, "devices"));
 }
 
 int show_verb(const struct cli_args *args)

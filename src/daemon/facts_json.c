@@ -23,23 +23,28 @@ static json_t *counters(const struct vnic_counter *c, int n)
 
 static json_t *device(const struct vnic_device_facts *d)
 {
-	json_t *all = json_pack("{s:b, s:s, s:i}", "attached", (int)d->attached, "state", d->state,
-				"mtu", (int)d->mtu);
+	json_t *o = json_pack("{s:b}", "attached", (int)d->attached);
 	char mac[18];
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", d->mac[0], d->mac[1], d->mac[2],
 		 d->mac[3], d->mac[4], d->mac[5]);
-	json_object_set_new(all, "mac", json_string(mac));
+	if (d->has_mac)
+		json_object_set_new(o, "mac", json_string(mac));
+	if (d->mtu)
+		json_object_set_new(o, "mtu", json_integer(d->mtu));
 	if (!d->attached) {
-		json_object_set_new(all, "hold", json_boolean(d->hold));
-		return all;
+		json_object_set_new(o, "hold", json_boolean(d->hold));
+		if (d->lost)
+			json_object_set_new(o, "attempt", json_integer(d->attempt));
+		return o;
 	}
-	json_object_update_new(all,
-			       json_pack("{s:s, s:s, s:s, s:i, s:i, s:b}", "name", d->name,
-					 "driver", d->driver, "link", d->link_up ? "up" : "down",
-					 "rx_depth", (int)d->rx_depth, "tx_depth", (int)d->tx_depth,
-					 "allmulticast", (int)d->allmulticast));
-	return all;
+	json_object_set_new(o, "name", json_string(d->name));
+	json_object_set_new(o, "driver", json_string(d->driver));
+	json_object_set_new(o, "link", json_string(d->link_up ? "up" : "down"));
+	json_object_set_new(o, "rx_depth", json_integer(d->rx_depth));
+	json_object_set_new(o, "tx_depth", json_integer(d->tx_depth));
+	json_object_set_new(o, "allmulticast", json_boolean(d->allmulticast));
+	return o;
 }
 
 static json_t *virtqueue(const struct vnic_ring_facts *r, int index)
@@ -70,20 +75,21 @@ json_t *facts_json_stats(const struct vnic_facts *f)
 {
 	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "name", f->name, "state", f->state,
 			 "time_ns", (json_int_t)clock_now_ns(), "counters",
-			 counters(f->counters, VNIC_COUNTERS), "devices",
-			 counters(f->devices, VNIC_DEVICE_COUNTERS), "port",
-			 counters(f->port, VNIC_PORT_COUNTERS));
+			 counters(f->counters, VNIC_COUNTERS), "port",
+			 counters(f->port, VNIC_PORT_COUNTERS), "devices",
+			 counters(f->devices, VNIC_DEVICE_COUNTERS));
 }
 
 json_t *facts_json_show(const struct vnic_facts *f)
 {
 	json_t *all = facts_json_stats(f);
+	uint64_t state_ms = f->state_ns / 1000000;
 	char features[24];
 
 	snprintf(features, sizeof(features), "0x%" PRIx64, f->features);
 	json_object_set_new(all, "version", json_string(GODWIT_VERSION));
 	json_object_set_new(all, "pid", json_integer(getpid()));
-	json_object_set_new(all, "state_seconds", json_real((double)(f->state_ns / 1000000) / 1e3));
+	json_object_set_new(all, "state_seconds", json_real((double)state_ms / 1e3));
 	json_object_set_new(all, "connected", json_boolean(f->connected));
 	json_object_set_new(all, "connections", number(f->connections));
 	json_object_set_new(all, "incoming", json_boolean(f->incoming));

@@ -122,7 +122,8 @@ static int control_listen(struct daemon *d, struct err *e)
 	if (!rc)
 		return 0;
 	err_prefix(e, rc, "control socket");
-	if (o->control_given || (o->fd < 0 && rc != -ENAMETOOLONG) || rc == -EADDRINUSE)
+	if (o->control_given || (o->fd < 0 && !o->client && rc != -ENAMETOOLONG) ||
+	    rc == -EADDRINUSE)
 		return rc;
 	log_warning("%s: goes on without it", e->text);
 	return 0;

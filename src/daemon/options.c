@@ -373,7 +373,8 @@ static int control_default(struct options *o, struct err *e)
 		return err_set(e, -EINVAL, "--no-control and --control-path exclude each other");
 	if (o->no_control || o->control_path)
 		return 0;
-	if (!path) {
+	/* With --client the socket is its front-end's, and its directory may be too. */
+	if (!path || o->client) {
 		rc = asprintf(&o->control_path, "/run/godwit/%s/control.sock", o->name);
 	} else {
 		base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;

@@ -23,7 +23,7 @@ static const char *ring_state(const struct vnic *v, int i, const struct ring *r)
 static void rings_copy(struct vnic *v)
 {
 	static const char *const wakes_by[] = { [PATH_WAKE_NONE] = "nothing",
-						[PATH_WAKE_POLL] = "polled",
+						[PATH_WAKE_POLL] = "polling",
 						[PATH_WAKE_TIMER] = "timer",
 						[PATH_WAKE_KICK] = "kick",
 						[PATH_WAKE_INTERRUPT] = "port interrupt" };
@@ -50,54 +50,54 @@ static void rings_copy(struct vnic *v)
 	v->ring_facts_ns = now;
 }
 
-static void device_copy(struct vnic *v, struct vnic_device_facts *out)
+static void counter_set(struct vnic_counter *c, const char *name, const char *meaning,
+			uint64_t value)
 {
-	static const char *const state[] = {
-		[DEVICE_NONE] = "none", [DEVICE_THERE] = "running", [DEVICE_LOST] = "reset"
-	};
+	*c = (struct vnic_counter){ .name = name, .meaning = meaning, .value = value };
+}
+
+static void device_copy(const struct vnic *v, struct vnic_device_facts *out)
+{
 	const struct device *d = &v->dev;
 	const struct vf *vf = &v->vf;
 
-	*out = (struct vnic_device_facts){ .state = state[d->state],
-					   .attached = d->state != DEVICE_NONE,
-					   .hold = d->hold && d->state == DEVICE_NONE,
-					   .tries = d->tries,
+	*out = (struct vnic_device_facts){ .attached = d->state == DEVICE_THERE,
+					   .lost = d->state == DEVICE_LOST,
+					   .attempt = d->tries + 1,
+					   .hold = d->hold,
+					   .name = d->name,
+					   .has_mac = d->has_mac,
 					   .mtu = d->mtu };
-	if (d->has_mac)
-		memcpy(out->mac, d->mac, sizeof(out->mac));
+	memcpy(out->mac, d->mac, sizeof(out->mac));
 	if (!out->attached)
 		return;
-	out->name = d->name;
 	out->driver = vf->driver;
-	out->link_up = d->state == DEVICE_THERE && vf_link_up(vf);
+	out->link_up = vf_link_up(vf);
 	out->allmulticast = vf->allmulticast;
 	out->rx_depth = vf->rx_depth;
 	out->tx_depth = vf->tx_depth;
 }
 
-static void port_copy(struct vnic *v, struct vnic_facts *out)
+static void port_copy(const struct vnic *v, struct vnic_facts *out)
 {
-	const struct device *d = &v->dev;
-	struct vnic_counter *c = out->devices;
+	struct vnic_counter *c = out->port;
 	struct vf_stats s = { 0 };
 
-#define X(field, text) \
-	*c++ = (struct vnic_counter){ .name = #field, .meaning = text, .value = d->field };
-	VNIC_DEVICE_COUNTERS_TABLE(X)
-#undef X
-	c = out->port;
-	if (d->state == DEVICE_THERE)
+	if (v->vf.attached)
 		vf_stats(&v->vf, &s);
-#define X(field, text) \
-	*c++ = (struct vnic_counter){ .name = "port_" #field, .meaning = text, .value = s.field };
+#define X(field, text) counter_set(c++, "port_" #field, text, s.field);
 	VNIC_PORT_COUNTERS_TABLE(X)
+#undef X
+	c = out->devices;
+#define X(field, text) counter_set(c++, #field, text, v->dev.field);
+	VNIC_DEVICE_COUNTERS_TABLE(X)
 #undef X
 }
 
 void vnic_facts(struct vnic *v, struct vnic_facts *out)
 {
 	const struct path_counters *from = path_counters(v->path);
-	struct vnic_counter *c = out->counters;
+	struct vnic_counter *c;
 
 	*out = (struct vnic_facts){ .name = v->cfg.name,
 				    .state = vnic_state_name(v->state),
@@ -105,16 +105,14 @@ void vnic_facts(struct vnic *v, struct vnic_facts *out)
 				    .connected = v->session,
 				    .connections = v->connections,
 				    .incoming = v->awaiting_arrival };
+	c = out->counters;
 	rings_copy(v);
 	memcpy(out->rings, v->ring_facts, sizeof(out->rings));
 	if (v->session) {
 		out->features = vhost_session_state(v->session)->features;
 		out->messages = vhost_session_stats(v->session).messages;
 	}
-#define X(field, text)                                 \
-	*c++ = (struct vnic_counter){ .name = #field,  \
-				      .meaning = text, \
-				      .value = path_counted(&from->field) };
+#define X(field, text) counter_set(c++, #field, text, path_counted(&from->field));
 	PATH_COUNTERS(X)
 #undef X
 	device_copy(v, &out->device);

@@ -12,8 +12,8 @@
 
 #define VNIC_RINGS 2
 
-#define X(name, meaning) +1
-enum { VNIC_COUNTERS = 0 PATH_COUNTERS(X) };
+#define X(name, meaning) VNIC_COUNTER_##name,
+enum { PATH_COUNTERS(X) VNIC_COUNTERS };
 #undef X
 
 /* Counters of the port itself: field of struct vf_stats, meaning. */
@@ -23,11 +23,11 @@ enum { VNIC_COUNTERS = 0 PATH_COUNTERS(X) };
 	X(rx_no_mbuf, "times that the port had no host buffer") \
 	X(tx_errors, "frames that the port could not send")
 
-#define X(name, meaning) +1
-enum { VNIC_PORT_COUNTERS = 0 VNIC_PORT_COUNTERS_TABLE(X) };
+#define X(name, meaning) VNIC_PORT_COUNTER_##name,
+enum { VNIC_PORT_COUNTERS_TABLE(X) VNIC_PORT_COUNTERS };
 #undef X
 
-/* What happened to devices: field of struct device, meaning. */
+/* What happened to the vNIC's devices: field of struct device, meaning. */
 #define VNIC_DEVICE_COUNTERS_TABLE(X)                               \
 	X(attaches, "devices attached")                             \
 	X(detaches, "devices detached")                             \
@@ -37,8 +37,8 @@ enum { VNIC_PORT_COUNTERS = 0 VNIC_PORT_COUNTERS_TABLE(X) };
 	X(port_removals, "times that it went away, or stayed away") \
 	X(link_changes, "times that the port's link changed")
 
-#define X(name, meaning) +1
-enum { VNIC_DEVICE_COUNTERS = 0 VNIC_DEVICE_COUNTERS_TABLE(X) };
+#define X(name, meaning) VNIC_DEVICE_COUNTER_##name,
+enum { VNIC_DEVICE_COUNTERS_TABLE(X) VNIC_DEVICE_COUNTERS };
 #undef X
 
 struct vnic_counter {
@@ -53,7 +53,7 @@ struct vnic_ring_facts {
 	const char *direction;
 	/** "running", "stopped", "broken" or "waits for the dirty log". */
 	const char *state;
-	/** What ends the worker's sleep: "kick", "port interrupt", "timer", "polled", or "nothing". */
+	/** What ends the worker's sleep: "kick", "port interrupt", "timer", "polling" or "nothing". */
 	const char *wakes_by;
 	/** The rest means something only then. */
 	bool bound;
@@ -65,18 +65,20 @@ struct vnic_ring_facts {
 };
 
 struct vnic_device_facts {
-	/** "none", "running", or "reset": it was, and is being brought back. */
-	const char *state;
+	/** It is there, and works. */
 	bool attached;
-	/** With none: what the guest sends waits, instead of being dropped. */
+	/** It was reset, and is being brought back; at which attempt. */
+	bool lost;
+	unsigned int attempt;
+	/** With none, what the guest sends waits in its ring. */
 	bool hold;
-	/** Attempts to bring it back so far. */
-	unsigned int tries;
-	/** What the vNIC has, and any next device gets; 0 and all zero before the first one. */
-	uint16_t mtu;
-	uint8_t mac[6];
-	/** Devargs; the rest means something only while attached. */
+	/** Devargs of the device, or of the last one; NULL before the first. */
 	const char *name;
+	/** What the vNIC keeps whatever device it has; has_mac false, mtu 0: not known yet. */
+	bool has_mac;
+	uint8_t mac[6];
+	uint16_t mtu;
+	/** The rest means something only while attached. */
 	const char *driver;
 	bool link_up, allmulticast;
 	uint16_t rx_depth, tx_depth;
@@ -96,9 +98,9 @@ struct vnic_facts {
 	/** Of the connection at hand. */
 	uint64_t features, messages;
 	struct vnic_counter counters[VNIC_COUNTERS];
-	struct vnic_counter devices[VNIC_DEVICE_COUNTERS];
 	/** All zero while no device is attached. */
 	struct vnic_counter port[VNIC_PORT_COUNTERS];
+	struct vnic_counter devices[VNIC_DEVICE_COUNTERS];
 };
 
 #endif

@@ -1,34 +1,26 @@
 /* show.c: state and counters as text that reads at a glance. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "vnic/internal.h"
 
-static void show_address(const struct vnic_device_facts *d, FILE *to)
+static void show_device(const struct vnic_device_facts *d, FILE *to)
 {
-	static const uint8_t none[6];
 	const uint8_t *m = d->mac;
 
-	if (memcmp(m, none, sizeof(none)) != 0)
+	if (d->lost)
+		fprintf(to, "  device %s: reset, attempt %u to bring it back", d->name, d->attempt);
+	else if (!d->attached)
+		fprintf(to, "  device none: what the guest sends %s",
+			d->hold ? "waits in its ring" : "is dropped");
+	else
+		fprintf(to, "  device %s: driver %s, link %s, depth rx %u tx %u", d->name,
+			d->driver, d->link_up ? "up" : "down", d->rx_depth, d->tx_depth);
+	if (d->has_mac)
 		fprintf(to, ", mac %02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
 			m[5]);
 	if (d->mtu)
 		fprintf(to, ", mtu %u", d->mtu);
 	fprintf(to, "\n");
-}
-
-static void show_device(const struct vnic_device_facts *d, FILE *to)
-{
-	if (!d->attached)
-		fprintf(to, "  device none: what the guest sends %s",
-			d->hold ? "waits in its ring" : "is dropped");
-	else if (strcmp(d->state, "reset") == 0)
-		fprintf(to, "  device %s: reset, attempt %u to bring it back", d->name,
-			d->tries + 1);
-	else
-		fprintf(to, "  device %s: driver %s, link %s, depth rx %u tx %u", d->name,
-			d->driver, d->link_up ? "up" : "down", d->rx_depth, d->tx_depth);
-	show_address(d, to);
 }
 
 static void show_ring(const struct vnic_ring_facts *r, int i, FILE *to)
@@ -60,6 +52,6 @@ void vnic_show(struct vnic *v, FILE *to)
 		fprintf(to, "  features 0x%" PRIx64 ", messages %" PRIu64 "\n", f.features,
 			f.messages);
 	show_counters(f.counters, VNIC_COUNTERS, to);
-	show_counters(f.devices, VNIC_DEVICE_COUNTERS, to);
 	show_counters(f.port, VNIC_PORT_COUNTERS, to);
+	show_counters(f.devices, VNIC_DEVICE_COUNTERS, to);
 }

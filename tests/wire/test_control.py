@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
@@ -113,7 +114,7 @@ def test_detach_and_attach(null):
         c.send('{"jsonrpc":"2.0","id":1,"method":"detach"}')
         assert c.event("detached")["detail"] == NULL
         shown = c.read()["result"]
-        assert shown["device"] == {"attached": False} and not any(shown["port"].values())
+        assert shown["device"]["attached"] is False and not any(shown["port"].values())
         assert "device none" in null.dump()
         with pytest.raises(RpcError) as wrong:
             c.call("detach")
@@ -143,7 +144,7 @@ def test_attach_that_fails_leaves_nothing(null):
             with pytest.raises(RpcError) as wrong:
                 c.call("attach", device=NULL, mac=mac)
             assert wrong.value.code == -32602 and mac in str(wrong.value)
-        assert c.call("show")["device"] == {"attached": False}
+        assert c.call("show")["device"]["attached"] is False
         assert c.call("attach", device=NULL, mac="52:54:00:00:00:09")["device"]["mac"] == "52:54:00:00:00:09"
     assert "\nforged" not in null.log()
 
@@ -200,8 +201,8 @@ def test_events_follow_the_states(daemon, control):
 
 def test_link_changes_are_told(place):
     """A TAP device's link is its interface's."""
-    import subprocess
-
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("no /dev/net/tun: no device here whose link can be switched")
     d = process.Godwitd("net_tap0,iface=gwtap0", socket_path=place / "vhost.sock")
     wait_for(d.control)
     with Control(d.control) as c:

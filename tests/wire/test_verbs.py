@@ -102,7 +102,7 @@ def test_list_of_nothing(own_namespaces):
 def test_show(pair):
     text = narrow(tool.works("show", "vm1"))
     assert "vm1: waiting for" in text and MAC in text and "link up" in text and NULL in text
-    assert "virtqueue  0 receive   stopped" in text
+    assert "virtqueue  receive: stopped" in text
 
 
 def test_show_of_a_running_vnic(pair):
@@ -111,7 +111,7 @@ def test_show_of_a_running_vnic(pair):
         fe.conn.settle()
         text = narrow(tool.works("show", "vm1"))
         assert "vm1: running" in text and "front-end  connected, " in text
-        assert f"receive   running, size {fe.rx.size}" in text
+        assert f"receive: running, size {fe.rx.size}" in text
         shown = json.loads(tool.works("show", "--json", "vm1"))
         assert shown["state"] == "running" and shown["connected"] is True
 
@@ -124,7 +124,7 @@ def test_stats(pair):
     lines = dict(line.split() for line in narrow(tool.works("stats", "vm1")).splitlines())
     assert lines["rx_frames"].isdigit() and lines["port_rx_missed"].isdigit()
     said = json.loads(tool.works("stats", "vm1", "--json"))
-    assert set(said["counters"]) | set(said["port"]) == set(lines)
+    assert {*said["counters"], *said["port"], *said["devices"]} == set(lines)
 
 
 def test_stats_watch_counts_rates(daemon, running, wire):
@@ -158,7 +158,7 @@ def test_detach_and_attach(own):
     text = narrow(tool.works("attach", "--mac", "52:54:00:00:00:09", "own", "net_null3"))
     assert "device     net_null3" in text and "52:54:00:00:00:09" in text
     assert "net_null3" in tool.fails("attach", "own", "net_null4")
-    assert json.loads(tool.works("detach", "--json", "--hold", "own"))["device"] == {"attached": False}
+    assert json.loads(tool.works("detach", "--json", "--hold", "own"))["device"]["attached"] is False
     assert "net_nonsense0" in tool.fails("attach", "own", "net_nonsense0")
     assert json.loads(tool.works("attach", "--json", "own", "net_null5"))["device"]["name"] == "net_null5"
     assert "nonsense" in tool.fails("attach", "--mac", "nonsense", "own", NULL)
@@ -230,10 +230,8 @@ def test_example_is_short_and_needs_only_the_public_header():
 
 def test_example_links_with_the_shared_library(tmp_path, own):
     """As a user compiles it, against what is installed: the header and the .so, nothing else of ours."""
-    if "asan" in tool.GODWIT or "tsan" in tool.GODWIT:
-        flags = ["-fsanitize=address,undefined"]
-    else:
-        flags = []
+    kinds = {"asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}
+    flags = kinds.get(tool.BUILD.name, [])
     out = tmp_path / "example"
     lib = tool.BUILD / "src"
     subprocess.run(["gcc", *flags, "-I", ROOT / "include", "-o", out, ROOT / "docs/examples/vnic-events.c",
