@@ -77,7 +77,7 @@ static void device_copy(struct vnic *v, struct vnic_facts *out)
 void vnic_facts(struct vnic *v, struct vnic_facts *out)
 {
 	const struct path_counters *from = path_counters(v->path);
-	struct vnic_counter *c = out->counters;
+	struct vnic_counter *c;
 
 	*out = (struct vnic_facts){ .name = v->cfg.name,
 				    .state = vnic_state_name(v->state),
@@ -85,6 +85,7 @@ void vnic_facts(struct vnic *v, struct vnic_facts *out)
 				    .connected = v->session,
 				    .connections = v->connections,
 				    .incoming = v->awaiting_arrival };
+	c = out->counters;
 	rings_copy(v);
 	memcpy(out->rings, v->ring_facts, sizeof(out->rings));
 	if (v->session) {
