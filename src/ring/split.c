@@ -44,6 +44,22 @@ static int config_check(const struct ring_config *cfg, struct err *e)
 	return 0;
 }
 
+/*
+ * Where to begin, when the front-end says @p base. DPDK's virtio-user in server mode says 0 to a
+ * back-end that connects again, however far its rings are. A base that the driver cannot mean, for
+ * more entries would be available than the ring has, gives way to the used ring's index: entries
+ * are used in order, so that is where a process before us stopped.
+ */
+static uint16_t base_possible(const struct ring *r, uint16_t base)
+{
+	uint16_t avail = *(volatile uint16_t *)(r->avail + RING_AVAIL_IDX);
+	uint16_t used = *(volatile uint16_t *)(r->used + RING_USED_IDX);
+
+	if ((uint16_t)(avail - base) <= r->cfg.size || (uint16_t)(avail - used) > r->cfg.size)
+		return base;
+	return used;
+}
+
 int ring_bind(struct ring *r, const struct ring_config *cfg, const struct guest_memory *mem,
 	      struct dirty_log *log, bool resume, uint16_t base, struct err *e)
 {
@@ -72,6 +88,7 @@ int ring_bind(struct ring *r, const struct ring_config *cfg, const struct guest_
 	r->avail = avail;
 	r->used = used;
 	if (!resume) {
+		base = base_possible(r, base);
 		r->next_avail = base;
 		r->avail_seen = base;
 		r->next_used = *(volatile uint16_t *)(r->used + RING_USED_IDX);

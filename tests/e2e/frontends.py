@@ -9,7 +9,7 @@ import time
 
 from gwlab.guest import GUEST_MAC
 from machines import end
-from place import PEER_MAC, PlaceError, popen
+from place import PlaceError, popen
 
 START_TIMEOUT_S = 30
 DRAIN_TIMEOUT_S = 20
@@ -135,4 +135,4 @@ def all_came_back(result, at_least):
     assert sent == back["received"] == back["highest"] >= at_least, (sent, back["received"], back["highest"])
 
 
-__all__ = ["Echo", "IN_ORDER", "MRG_RXBUF", "PEER_MAC", "VirtioUser", "all_came_back", "image_qemu", "qemu_version"]
+__all__ = ["Echo", "IN_ORDER", "MRG_RXBUF", "VirtioUser", "all_came_back", "image_qemu", "qemu_version"]

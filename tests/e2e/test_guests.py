@@ -28,7 +28,7 @@ def _passes(stage, vm, name, **how):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_plain_and_vlan(stage, kernels, name):
-    """The same guest, and then the same frames with a tag: 4 bytes longer, up to 1,518."""
+    """Plain frames, then the same with a tag: 4 bytes longer, up to 1,518; then the driver is unloaded and loaded."""
     _, vm = stage.guest(kernel=kernels(name))
     stage.check_reached_by_peer()
     _passes(stage, vm, "plain")
@@ -38,6 +38,9 @@ def test_plain_and_vlan(stage, kernels, name):
         stage.place.peer.run("busybox", "ping", "-c", "2", "-W", "2", "-s", "1472", VLAN_IPS[1])
         _passes(stage, vm, "vlan", peer_iface=at_peer, peer_mac=VLAN_MAC, guest_iface=f"eth0.{VLAN}",
                 guest_ip=VLAN_IPS[1])
+    vm.agent.sh("gw-reload 0.2", timeout_s=60)
+    stage.check_reaches_peer(vm)
+    stage.check_reached_by_peer()
 
 
 @pytest.mark.parametrize("name", KERNELS)

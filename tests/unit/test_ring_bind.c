@@ -212,6 +212,31 @@ static void fresh_start_reads_the_used_index(void **state)
 	assert_int_equal(len, 5);
 }
 
+/* As DPDK's virtio-user in server mode does: the rings are far, and the base it says is 0. */
+static void impossible_base_gives_way_to_the_used_index(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t used = 1495;
+
+	sim_ring_start_at(&f->ring, 1495);
+	memcpy(sim_at(&f->guest, f->ring.used + RING_USED_IDX), &used, sizeof(used));
+	f->ring.used_idx = used;
+	sim_desc(&f->ring, 3, SIM_R2, 64, 0, 0);
+	sim_offer(&f->ring, 3);
+	sim_ring_bind(&f->ring, &f->r, NULL, 0);
+	assert_int_equal(ring_pop(&f->r, &f->chain), 1);
+	assert_int_equal(f->chain.head, 3);
+	ring_push(&f->r, 3, 0);
+	ring_publish(&f->r);
+	assert_int_equal(sim_used_idx(&f->ring), 1496);
+	/* Where the used index is no better, the base stays what was said, and the ring breaks. */
+	used = 700;
+	memcpy(sim_at(&f->guest, f->ring.used + RING_USED_IDX), &used, sizeof(used));
+	sim_ring_bind(&f->ring, &f->r, NULL, 0);
+	assert_int_equal(f->r.next_avail, 0);
+	assert_int_equal(ring_pop(&f->r, &f->chain), -EPROTO);
+}
+
 static void fresh_start_mends_a_broken_ring(void **state)
 {
 	struct fixture *f = *state;
@@ -307,6 +332,7 @@ int main(void)
 		T(used_ring_beyond_the_log),
 		T(resume_keeps_the_place),
 		T(fresh_start_reads_the_used_index),
+		T(impossible_base_gives_way_to_the_used_index),
 		T(fresh_start_mends_a_broken_ring),
 		T(kicks_are_suppressed_and_logged),
 		T(kick_is_asked_for_and_logged),
