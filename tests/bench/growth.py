@@ -4,10 +4,12 @@
 Usage: tests/bench/growth.py [--connections N] [--attaches N] [--device DEVARGS]
 
 A connection is a front-end that starts both rings on memory of its own and hangs up. Figures go to
-build/reports/growth.json. The first tenth of the rounds is warm-up.
+build/reports/growth.json. The first tenth of the rounds is warm-up. The device is net_af_packet on a veth pair in a
+network namespace of its own, unless named (net_null of DPDK 22.11 loses 384 bytes each time it is closed).
 """
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -20,12 +22,24 @@ os.environ.setdefault("GODWITD", str(ROOT / "build/src/daemon/godwitd"))
 
 from lib import growth  # noqa: E402  (the path above has to come first)
 from lib.process import Godwitd  # noqa: E402
+from lib.wire import veth  # noqa: E402
+
+CLONE_NEWNET = 0x40000000
+NEAR, FAR = "gwv0", "gwv1"
 
 REPORT = ROOT / "build/reports/growth.json"
 
 
 def say(text):
     print(f"growth: {text}", file=sys.stderr, flush=True)
+
+
+def own_network():
+    """A network that nobody else sees, with a veth pair."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        sys.exit(f"growth: {os.strerror(ctypes.get_errno())}: run it as root")
+    veth(NEAR, FAR)
 
 
 def one(name, daemon, rounds, act):
@@ -43,8 +57,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--attaches", type=int, default=1000)
-    parser.add_argument("--device", default="net_null0")
+    parser.add_argument("--device", default=f"net_af_packet0,iface={NEAR}")
     asked = parser.parse_args()
+    own_network()
     found, skipped = [], 0
     daemon = Godwitd(asked.device, "--group", "root")
     found.append(one("connections", daemon, asked.connections, lambda: growth.come_and_go(daemon.socket)))

@@ -1,4 +1,5 @@
 /* test_pool.c: packet buffers lie side by side, and a device reaches each of them at its virtual address. */
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
@@ -64,9 +65,19 @@ static void no_page_is_given_to_one_buffer(void **state)
 	rte_mempool_free(mp);
 }
 
-/* 64 MiB hold some ten pools: forty in turn show that each gives its memory back. */
+static size_t heap_bytes(void)
+{
+	struct rte_malloc_socket_stats s;
+
+	assert_int_equal(rte_malloc_get_socket_stats(0, &s), 0);
+	return s.heap_allocsz_bytes;
+}
+
+/* 64 MiB hold some ten pools: forty in turn show that each gives its memory back, to the byte. */
 static void a_freed_pool_gives_its_memory_back(void **state)
 {
+	size_t before = heap_bytes();
+
 	for (int i = 0; i < 40; i++) {
 		struct rte_mempool *mp =
 			packet_pool_new("unit", BUFFERS, 128, RTE_MBUF_DEFAULT_BUF_SIZE);
@@ -76,6 +87,7 @@ static void a_freed_pool_gives_its_memory_back(void **state)
 		rte_mempool_free(mp);
 	}
 	assert_null(packet_pool_new("unit", 1 << 20, 128, RTE_MBUF_DEFAULT_BUF_SIZE));
+	assert_int_equal(heap_bytes(), before);
 	for (int i = 0; i < 2; i++)
 		rte_mempool_free(packet_pool_new("unit", BUFFERS, 128, RTE_MBUF_DEFAULT_BUF_SIZE));
 }

@@ -17,17 +17,17 @@ SLACK_KIB = 128
 class Size:
     """What a godwitd holds at one moment."""
 
-    anonymous_kib: int
+    own_kib: int
     descriptors: int
     threads: int
     mappings: int
 
     @classmethod
     def of(cls, pid):
-        return cls(proc.anonymous_kib(pid), proc.descriptors(pid), len(proc.threads(pid)), proc.mappings(pid))
+        return cls(proc.own_kib(pid), proc.descriptors(pid), len(proc.threads(pid)), proc.mappings(pid))
 
     def __str__(self):
-        return (f"{self.anonymous_kib} KiB, {self.descriptors} descriptors, {self.threads} threads, "
+        return (f"{self.own_kib} KiB, {self.descriptors} descriptors, {self.threads} threads, "
                 f"{self.mappings} mappings")
 
 
@@ -47,8 +47,8 @@ def settled(pid, timeout=3.0):
 def grown(before, after, slack_kib=SLACK_KIB):
     """One sentence for each thing that grew from Size @p before to @p after; empty when all stood still."""
     found = []
-    if after.anonymous_kib > before.anonymous_kib + slack_kib:
-        found.append(f"memory from {before.anonymous_kib} to {after.anonymous_kib} KiB")
+    if after.own_kib > before.own_kib + slack_kib:
+        found.append(f"memory from {before.own_kib} to {after.own_kib} KiB")
     for what in ("descriptors", "threads", "mappings"):
         if getattr(after, what) > getattr(before, what):
             found.append(f"{what} from {getattr(before, what)} to {getattr(after, what)}")

@@ -79,9 +79,10 @@ def memory(pid):
     return found
 
 
-def anonymous_kib(pid):
-    """Heap, stacks and the like: what a leak shows in. Pages of files, read in when first used, are not in it."""
-    return int(status(pid)["RssAnon"].split()[0])
+def own_kib(pid):
+    """Heap, stacks, DPDK's memory: what a leak shows in. Pages of files, read in when first used, are not in it."""
+    said = status(pid)
+    return sum(int(said[field].split()[0]) for field in ("RssAnon", "RssShmem", "HugetlbPages"))
 
 
 def threads(pid):
