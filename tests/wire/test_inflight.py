@@ -318,6 +318,16 @@ class Guest:
         self.seen.update(number_of(data) for data in wire.poll())
 
 
+def serving():
+    """A godwitd that has started: it listens before that."""
+    d = process.Godwitd(DEVICE, "--mac", MAC)
+    deadline = time.monotonic() + 60
+    while " serves " not in d.log():
+        assert d.alive() and time.monotonic() < deadline, d.tail()
+        time.sleep(0.01)
+    return d
+
+
 def test_kill_loses_no_frame_and_no_buffer(own_namespaces, wire, quiet):
     """
     Fifty times: under load in both directions, killed at any point, and started again. Every frame that the guest made
@@ -327,7 +337,7 @@ def test_kill_loses_no_frame_and_no_buffer(own_namespaces, wire, quiet):
     rng = random.Random(9)
     guest = Guest()
     for _ in range(ROUNDS):
-        d = process.Godwitd(DEVICE, "--mac", MAC)
+        d = serving()
         fe = guest.connect(d.socket)
         guest.load(fe, wire, time.monotonic() + rng.uniform(0.02, 0.3))
         d.proc.kill()
@@ -336,7 +346,7 @@ def test_kill_loses_no_frame_and_no_buffer(own_namespaces, wire, quiet):
         guest.look(wire)
         guest.disconnect(fe)
         d.kill()
-    d = process.Godwitd(DEVICE, "--mac", MAC)
+    d = serving()
     fe = guest.connect(d.socket)
     deadline = time.monotonic() + 10
     while fe.tx.chains and time.monotonic() < deadline:
