@@ -44,7 +44,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(o.fd, -1);
 	assert_int_equal(o.log_level, LOG_NOTICE);
 	assert_true(o.memory_mib >= 16);
-	assert_false(o.group_given || o.has_mac || o.incoming || o.cpus);
+	assert_false(o.group_given || o.has_mac || o.incoming || o.client || o.cpus);
 }
 
 static void every_option_is_taken(void **state)
@@ -55,7 +55,8 @@ static void every_option_is_taken(void **state)
 
 	assert_ok(parse(ARGS("--name=a.b-c_9", "--device", "0000:01:10.0,x=1", "--socket-path",
 			     "/tmp/s", "--mac", "52:54:00:ab:CD:ef", "--group", "users", "--memory",
-			     "128", "--cpus", "2-3", "--incoming", "--log-level", "debug"),
+			     "128", "--cpus", "2-3", "--incoming", "--client", "--log-level",
+			     "debug"),
 			&o, &e),
 		  e);
 	assert_string_equal(o.name, "a.b-c_9");
@@ -68,6 +69,7 @@ static void every_option_is_taken(void **state)
 	assert_int_equal(o.memory_mib, 128);
 	assert_string_equal(o.cpus, "2-3");
 	assert_true(o.incoming);
+	assert_true(o.client);
 	assert_int_equal(o.log_level, LOG_DEBUG);
 	assert_ok(parse(ARGS(GOOD, "--fd", "7"), &o, &e), e);
 	assert_int_equal(o.fd, 7);
@@ -251,6 +253,7 @@ static void bad_files(void **state)
 		{ "name =\n", ":1: --name ''" },
 		{ "= x\n", ":1: unknown key ''" },
 		{ "incoming = maybe\n", ":1: incoming = 'maybe'" },
+		{ "client = perhaps\n", ":1: client = 'perhaps'" },
 		/* These belong on the command line only. */
 		{ "fd = 3\n", "unknown key 'fd'" },
 		{ "config = /x\n", "unknown key 'config'" },
