@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#define ARGS_MAX 16
+#define ARGS_MAX 32
 
 /* The options of the last command line: its strings live until the next one. */
 static struct options last;
