@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#define ARGS_MAX 24
+#define ARGS_MAX 32
 
 /* The options of the last command line: its strings live until the next one. */
 static struct options last;
@@ -45,7 +45,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(o.log_level, LOG_NOTICE);
 	assert_int_equal(o.memory_mib, 0);
 	assert_int_equal(o.idle_us, 1000);
-	assert_false(o.group_given || o.has_mac || o.incoming || o.cpus);
+	assert_false(o.group_given || o.has_mac || o.incoming || o.client || o.cpus);
 }
 
 static void every_option_is_taken(void **state)
@@ -56,8 +56,8 @@ static void every_option_is_taken(void **state)
 
 	assert_ok(parse(ARGS("--name=a.b-c_9", "--device", "0000:01:10.0,x=1", "--socket-path",
 			     "/tmp/s", "--mac", "52:54:00:ab:CD:ef", "--group", "users", "--memory",
-			     "128", "--cpus", "2-3", "--idle-us", "0", "--incoming", "--log-level",
-			     "debug"),
+			     "128", "--cpus", "2-3", "--idle-us", "0", "--incoming", "--client",
+			     "--log-level", "debug"),
 			&o, &e),
 		  e);
 	assert_string_equal(o.name, "a.b-c_9");
@@ -71,6 +71,7 @@ static void every_option_is_taken(void **state)
 	assert_int_equal(o.idle_us, 0);
 	assert_string_equal(o.cpus, "2-3");
 	assert_true(o.incoming);
+	assert_true(o.client);
 	assert_int_equal(o.log_level, LOG_DEBUG);
 	assert_ok(parse(ARGS(GOOD, "--fd", "7"), &o, &e), e);
 	assert_int_equal(o.fd, 7);
@@ -257,6 +258,7 @@ static void bad_files(void **state)
 		{ "name =\n", ":1: --name ''" },
 		{ "= x\n", ":1: unknown key ''" },
 		{ "incoming = maybe\n", ":1: incoming = 'maybe'" },
+		{ "client = perhaps\n", ":1: client = 'perhaps'" },
 		/* These belong on the command line only. */
 		{ "fd = 3\n", "unknown key 'fd'" },
 		{ "config = /x\n", "unknown key 'config'" },

@@ -167,8 +167,10 @@ def test_region_is_told_by_gpa_uva_and_size(fe, what):
 def test_descriptor_with_rem_mem_reg_is_closed_unused(fe, daemon):
     """Spec: front-ends that send one with it exist; the back-end closes it."""
     region = grow(fe)
+    fe.conn.settle()
     before = len(daemon.fds())
     assert remove(fe, region, [region.fd]) == 0
+    fe.conn.settle()
     assert len(daemon.fds()) <= before
     i = fe.memory.regions.index(region)
     del fe.memory.regions[i], fe.memory.next[i]

@@ -1,14 +1,16 @@
 """
 The exact sequences of QEMU 7.2.22 and 10.0.13 (Debian 12 and 13), as recorded between them and godwitd: a Linux guest
 boots, is migrated, and runs on. A line is a message and its ring; `?` has a reply of its own, `!` asks for
-an acknowledgement, a line without either has no answer.
+an acknowledgement, a line without either has no answer. The first ones are of a QEMU that takes the four oldest protocol features
+only; the last is of QEMU 7.2.22 with all that are offered: it resets the status before it asks for the rings' places, and
+sends memory once.
 """
 
 import pytest
 
 from lib import checks
 from lib import messages as m
-from lib.frontend import PROTOCOL, RX, TX
+from lib.frontend import OFFERED, RX, TX
 from lib.memory import DirtyLog
 from lib.wire import ETH_P_RARP, GUEST_MAC
 
@@ -62,7 +64,9 @@ def payload(fe, request, i, log):
         fds = {m.SET_VRING_CALL: fe.call, m.SET_VRING_ERR: fe.err, m.SET_VRING_KICK: fe.kick}
         return m.U64.pack(i), [fds[request][i]]
     return {
-        m.SET_PROTOCOL_FEATURES: lambda: (m.U64.pack(PROTOCOL), ()),
+        m.SET_PROTOCOL_FEATURES: lambda: (m.U64.pack(fe.protocol), ()),
+        m.SET_STATUS: lambda: (m.U64.pack(i), ()),
+        m.ADD_MEM_REG: lambda: (m.mem_reg(fe.memory.regions[i].entry()), [fe.memory.regions[i].fd]),
         m.SET_FEATURES: lambda: (m.U64.pack(fe.features | (m.F_LOG_ALL if log else 0)), ()),
         m.SET_MEM_TABLE: lambda: (m.mem_table(fe.memory.table()), fe.memory.fds()),
         m.SET_LOG_BASE: lambda: (m.LOG.pack(fe.log.size, 0), [fe.log.fd]),
@@ -161,3 +165,31 @@ def test_migration_that_failed(daemon, wire, quiet, qemu, when):
                 checks.both_ways(fe, wire)
             fe.log.close()
         play(fe, STOP)
+
+
+def full(start):
+    """@p start as QEMU 7.2 sends it where STATUS was negotiated, without its memory."""
+    return start.replace("SET_FEATURES", "SET_FEATURES\nGET_STATUS?\nSET_STATUS 11").replace("SET_MEM_TABLE!\n", "") + (
+        "GET_STATUS?\nSET_STATUS 15\n"
+    )
+
+
+def test_all_features_pause_and_reset(daemon, wire, quiet):
+    """Boot, stop, cont, system_reset, and the driver's next start."""
+    with checks.connect(daemon.socket, size=1024, protocol=OFFERED) as fe:
+        play(fe, CONNECT.replace("GET_QUEUE_NUM?", "GET_QUEUE_NUM?\nGET_MAX_MEM_SLOTS?") + ENABLE["7.2"] * 5)
+        memory = "".join(f"ADD_MEM_REG {i}!\n" for i in range(len(fe.memory.regions)))
+        play(fe, full(START).replace("SET_STATUS 11\n", "SET_STATUS 11\n" + memory, 1))
+        no_more_answers(fe)
+        checks.both_ways(fe, wire)
+        for _ in range(3):
+            places = play(fe, "SET_STATUS 0\n" + STOP)
+            assert places == [(RX, fe.rx.device_idx()), (TX, fe.tx.device_idx())]
+            play(fe, ENABLE["7.2"] + full(START))
+            checks.both_ways(fe, wire)
+        play(fe, "SET_STATUS 0\n" + STOP + ENABLE["7.2"] * 2)
+        for q in fe.queues:
+            q.reset()
+        play(fe, ENABLE["7.2"] + full(START))
+        checks.both_ways(fe, wire)
+        no_more_answers(fe)

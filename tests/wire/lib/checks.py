@@ -55,9 +55,11 @@ def to_wire(fe, wire, data, timeout=5.0, **how):
     deadline = time.monotonic() + timeout
     while True:
         if data.ljust(60, b"\0") in wire.poll():
-            fe.reap_tx()
-            return
+            break
         assert time.monotonic() < deadline, "the guest's frame did not come out"
+    # Its buffers come back a moment after it was sent.
+    while fe.reap_tx() or fe.tx.chains:
+        assert time.monotonic() < deadline, f"{len(fe.tx.chains)} sent buffers did not come back"
 
 
 def both_ways(fe, wire):

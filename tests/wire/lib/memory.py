@@ -2,8 +2,10 @@
 
 import mmap
 import os
+import struct
 
 PAGE = 4096
+WORD = struct.Struct("@H")
 
 
 def memfd(size, name="godwit-wire"):
@@ -73,11 +75,9 @@ class GuestMemory:
             r.shadow[at : at + len(data)] = data
 
     def read16(self, gpa):
-        # glibc copies two bytes as one byte and a word: while the value changes, the halves may be of different ages.
-        last, value = None, self.read(gpa, 2)
-        while value != last:
-            last, value = value, self.read(gpa, 2)
-        return int.from_bytes(value, "little")
+        # One load: copying bytes reads the high one twice, and an index that moves meanwhile is torn.
+        r, at = self.find(gpa, 2)
+        return WORD.unpack_from(r.view, at)[0]
 
     def read32(self, gpa):
         return int.from_bytes(self.read(gpa, 4), "little")
