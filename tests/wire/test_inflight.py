@@ -322,7 +322,7 @@ class Guest:
 @pytest.fixture
 def slow_port(own_namespaces):
     """The port's line is slow and its ring short, so that godwitd holds frames the port has not taken. Lifted by calling it."""
-    shape = ["tc", "qdisc", "add", "dev", NEAR, "root", "tbf", "rate", "4mbit", "burst", "20k", "limit", "1000k"]
+    shape = ["tc", "qdisc", "add", "dev", NEAR, "root", "tbf", "rate", "500kbit", "burst", "10k", "limit", "1000k"]
     subprocess.run(shape, check=True)
     lifted = []
 
@@ -354,7 +354,7 @@ def test_kill_loses_no_frame_and_no_buffer(slow_port, wire, quiet):
     rng = random.Random(9)
     guest = Guest()
     for _ in range(ROUNDS):
-        d = serving(",framecnt=64")
+        d = serving(",framecnt=64,qdisc_bypass=0")
         fe = guest.connect(d.socket)
         guest.load(fe, wire, time.monotonic() + rng.uniform(0.02, 0.3))
         d.proc.kill()
