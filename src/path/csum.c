@@ -128,3 +128,34 @@ bool csum_tcp(struct path *p, struct rte_mbuf *m, const struct headers *h)
 	by_software(p, m, start, field);
 	return true;
 }
+
+/* What was left to a port that is gone. Returns false: it cannot be done here. */
+static bool settle(struct path *p, struct rte_mbuf *m)
+{
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+	uint32_t start = (uint32_t)m->l2_len + m->l3_len;
+
+	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) || m->nb_segs > 1)
+		return false;
+	if (l4 == RTE_MBUF_F_TX_TCP_CKSUM)
+		by_software(p, m, start, start + TCP_CSUM_OFFSET);
+	else if (l4 == RTE_MBUF_F_TX_UDP_CKSUM)
+		by_software(p, m, start, start + UDP_CSUM_OFFSET);
+	m->ol_flags = 0;
+	return true;
+}
+
+void path_settle_tx(struct path *p)
+{
+	uint16_t left = 0;
+
+	for (uint16_t i = 0; i < p->tx_count; i++) {
+		if (settle(p, p->tx_held[i])) {
+			p->tx_held[left++] = p->tx_held[i];
+			continue;
+		}
+		path_count(&p->counters.tx_drop_stopped, 1);
+		rte_pktmbuf_free(p->tx_held[i]);
+	}
+	p->tx_count = left;
+}
