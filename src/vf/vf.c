@@ -98,15 +98,14 @@ static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(vf->port, &info);
-	uint16_t room;
 
 	if (rc)
 		return err_set(e, rc, "the driver does not describe its device: %s",
 			       rte_strerror(-rc));
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
-	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, &room, e);
+	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, e);
 	if (!rc)
-		rc = pool_create(vf, room, e);
+		rc = pool_create(vf, vf_offload_room(cfg->mtu), e);
 	if (rc)
 		return rc;
 	vf->rx_depth = RING_DEPTH;

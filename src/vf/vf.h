@@ -23,10 +23,8 @@ enum vf_offload {
 	VF_TX_TSO = 8,
 	/** It sends a frame that lies in several buffers. */
 	VF_TX_SCATTER = 16,
-	/** It receives a frame into several buffers. */
-	VF_RX_SCATTER = 32,
 	/** It checks received checksums, and says which are good. */
-	VF_RX_CSUM = 64,
+	VF_RX_CSUM = 32,
 };
 
 /** An attached, started port with one receive and one transmit queue. */
