@@ -98,7 +98,7 @@ static bool gso_read(struct path *p, const struct net_header *nh, uint64_t bytes
 	g->payload_bytes = (uint32_t)bytes - g->head_bytes;
 	g->piece_bytes = g->payload_bytes < g->size ? g->payload_bytes : g->size;
 	g->segments = g->payload_bytes ? (g->payload_bytes + g->size - 1) / g->size : 1;
-	return g->segments <= PATH_GSO_MAX;
+	return true;
 }
 
 static void ip_write(uint8_t *ip, const struct headers *h, uint32_t l4_bytes)
@@ -238,6 +238,7 @@ int gso_take(struct path *p, const struct net_header *nh, uint64_t bytes)
 	g.buffers = frame_buffers(p, g.head_bytes + g.piece_bytes);
 	if (port_can(p, &g))
 		return by_port(p, &g);
+	/* It bounds the worker's time, and the buffers of one frame. */
 	if (g.segments * g.buffers > PATH_GSO_MAX) {
 		path_count(&p->counters.tx_drop_gso, 1);
 		return -1;
