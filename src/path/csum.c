@@ -1,9 +1,9 @@
 /*
  * csum.c: checksums that the guest left to us: by the port where it can, else in software.
  *
- * The guest has put the sum of the pseudo-header into the field, so that the sum from csum_start to the frame's end is all
- * there is to do, whatever the protocol is. The port knows TCP and UDP only, and where they lie: it is asked only when the
- * headers say the same as the guest does.
+ * The guest has put the sum of the pseudo-header into the field, so that the sum from csum_start to
+ * the frame's end is all there is to do, whatever the protocol is. The port knows TCP and UDP only,
+ * and where they lie: it is asked only when the headers say the same as the guest does.
  */
 #include <string.h>
 
@@ -68,7 +68,9 @@ static void by_software(struct path *p, struct rte_mbuf *m, uint32_t start, uint
 	path_count(&p->counters.tx_csum, 1);
 }
 
-/* The headers are ours and right. Some drivers rewrite the pseudo-header's sum, some want it there. */
+/*
+ * The headers are ours and right. Some drivers rewrite the pseudo-header's sum, some want it there.
+ */
 static bool by_port(struct path *p, struct rte_mbuf *m, const struct headers *h, uint32_t field)
 {
 	m->l2_len = h->l2_bytes & 0x7f;

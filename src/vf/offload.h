@@ -8,8 +8,9 @@ struct rte_eth_conf;
 struct rte_eth_dev_info;
 
 /**
- * Bytes of a host buffer without its headroom: a frame of @p mtu (0: 1500) fits one, whatever the device. So a port need not
- * be able to receive into several, and a vNIC's next device may have other abilities.
+ * Bytes of a host buffer without its headroom: a frame of @p mtu (0: 1500) fits one, whatever the
+ * device. So a port need not be able to receive into several, and a vNIC's next device may have
+ * other abilities.
  */
 uint16_t vf_offload_room(uint16_t mtu);
 /**
