@@ -1,9 +1,9 @@
 /*
  * csum.c: checksums that the guest left to us: by the port where it can, else in software.
  *
- * The guest has put the sum of the pseudo-header into the field, so that the sum from csum_start to the frame's end is all
- * there is to do, whatever the protocol is. The port knows TCP and UDP only, and where they lie: it is asked only when the
- * headers say the same as the guest does.
+ * The guest has put the sum of the pseudo-header into the field, so that the sum from csum_start to
+ * the frame's end is all there is to do, whatever the protocol is. The port knows TCP and UDP only,
+ * and where they lie: it is asked only when the headers say the same as the guest does.
  */
 #include <string.h>
 
@@ -68,7 +68,9 @@ static void by_software(struct path *p, struct rte_mbuf *m, uint32_t start, uint
 	path_count(&p->counters.tx_csum, 1);
 }
 
-/* The headers are ours and right. Some drivers rewrite the pseudo-header's sum, some want it there. */
+/*
+ * The headers are ours and right. Some drivers rewrite the pseudo-header's sum, some want it there.
+ */
 static bool by_port(struct path *p, struct rte_mbuf *m, const struct headers *h, uint32_t field)
 {
 	m->l2_len = h->l2_bytes & 0x7f;
@@ -127,4 +129,35 @@ bool csum_tcp(struct path *p, struct rte_mbuf *m, const struct headers *h)
 			  m->pkt_len - start));
 	by_software(p, m, start, field);
 	return true;
+}
+
+/* What was left to a port that is gone. Returns false: it cannot be done here. */
+static bool settle(struct path *p, struct rte_mbuf *m)
+{
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+	uint32_t start = (uint32_t)m->l2_len + m->l3_len;
+
+	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) || m->nb_segs > 1)
+		return false;
+	if (l4 == RTE_MBUF_F_TX_TCP_CKSUM)
+		by_software(p, m, start, start + TCP_CSUM_OFFSET);
+	else if (l4 == RTE_MBUF_F_TX_UDP_CKSUM)
+		by_software(p, m, start, start + UDP_CSUM_OFFSET);
+	m->ol_flags = 0;
+	return true;
+}
+
+void path_settle_tx(struct path *p)
+{
+	uint16_t left = 0;
+
+	for (uint16_t i = 0; i < p->tx_count; i++) {
+		if (settle(p, p->tx_held[i])) {
+			p->tx_held[left++] = p->tx_held[i];
+			continue;
+		}
+		path_count(&p->counters.tx_drop_stopped, 1);
+		rte_pktmbuf_free(p->tx_held[i]);
+	}
+	p->tx_count = left;
 }

@@ -1,15 +1,18 @@
 /*
- * gso.c: a TCP frame that is larger than the wire's, cut into segments: by the port where it can, else here.
+ * gso.c: a TCP frame that is larger than the wire's, cut into segments: by the port where it can,
+ * else here.
  *
- * Theory of operation. The guest's headers are copied once, checked, and used from the copy; the payload is copied straight
- * from the guest's buffers into the segments. So the frame is read once, no large buffer lies in between, and the guest's
- * buffers go back at once, as with every frame. It is all or nothing: without enough host buffers the frame waits in the ring.
+ * Theory of operation. The guest's headers are copied once, checked, and used from the copy; the
+ * payload is copied straight from the guest's buffers into the segments. So the frame is read once,
+ * no large buffer lies in between, and the guest's buffers go back at once, as with every frame. It
+ * is all or nothing: without enough host buffers the frame waits in the ring.
  *
- * Our own, not DPDK's rte_gso: that has no IPv6 (in 22.11, 24.11 and later), computes no checksum, repeats CWR in every
- * segment, and cuts frames that already lie in host buffers, into chains that not every port can send.
+ * Our own, not DPDK's rte_gso: that has no IPv6 (in 22.11, 24.11 and later), computes no checksum,
+ * repeats CWR in every segment, and cuts frames that already lie in host buffers, into chains that
+ * not every port can send.
  *
- * Nothing of the guest's is believed. hdr_len is not looked at, nor is IP's own length: the frame's is what counts, and the
- * headers say where they end.
+ * Nothing of the guest's is believed. hdr_len is not looked at, nor is IP's own length: the frame's
+ * is what counts, and the headers say where they end.
  */
 #include <string.h>
 
@@ -18,7 +21,9 @@
 
 #include "path/offload.h"
 
-/* Below it no TCP goes (Linux: 48 less the options), and a frame of 1-byte segments is an attack. */
+/*
+ * Below it no TCP goes (Linux: 48 less the options), and a frame of 1-byte segments is an attack.
+ */
 #define SIZE_MIN 16
 /* Below it some cards take a segment size for an attack and shut the VF down. */
 #define PORT_SIZE_MIN 256
@@ -68,7 +73,10 @@ static bool request_agrees(const struct path *p, const struct net_header *nh, co
 	       nh->csum_offset == 16;
 }
 
-/* What repeats in every segment must be true of each. RFC 9293: SYN and RST stand alone, URG counts from its segment. */
+/*
+ * What repeats in every segment must be true of each. RFC 9293: SYN and RST stand alone, URG counts
+ * from its segment.
+ */
 static bool tcp_can(const struct gso *g)
 {
 	uint8_t flags = g->head[g->h.l2_bytes + g->h.l3_bytes + 13];
@@ -91,14 +99,17 @@ static bool gso_read(struct path *p, const struct net_header *nh, uint64_t bytes
 	ip_bytes = bytes - g->h.l2_bytes - (g->h.ip6 ? IPV6_BYTES : 0);
 	g->head_bytes = (uint32_t)g->h.l2_bytes + g->h.l3_bytes + g->h.l4_bytes;
 	g->size = nh->gso_size;
-	/* More than IP's length can say. Hop-by-hop options without a length are those of a jumbogram. */
+	/*
+	 * More than IP's length can say. Hop-by-hop options without a length are those of a
+	 * jumbogram.
+	 */
 	if (ip_bytes > UINT16_MAX || g->size < SIZE_MIN ||
 	    (g->h.ip6 && g->h.l3_bytes > IPV6_BYTES && g->h.ip_bytes == IPV6_BYTES))
 		return false;
 	g->payload_bytes = (uint32_t)bytes - g->head_bytes;
 	g->piece_bytes = g->payload_bytes < g->size ? g->payload_bytes : g->size;
 	g->segments = g->payload_bytes ? (g->payload_bytes + g->size - 1) / g->size : 1;
-	return g->segments <= PATH_GSO_MAX;
+	return true;
 }
 
 static void ip_write(uint8_t *ip, const struct headers *h, uint32_t l4_bytes)
@@ -131,6 +142,8 @@ static bool segment_finish(struct path *p, struct rte_mbuf *m, const struct gso 
 
 static void hold(struct path *p, struct rte_mbuf *m)
 {
+	if (p->vf->vlan_filter)
+		path_vlan_note(p, m);
 	path_count(&p->counters.tx_frames, 1);
 	path_count(&p->counters.tx_bytes, m->pkt_len);
 	p->tx_held[p->tx_count++] = m;
@@ -209,7 +222,9 @@ static int by_port(struct path *p, const struct gso *g)
 	m[0]->tso_segsz = g->size;
 	m[0]->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM;
 	m[0]->ol_flags |= h->ip6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-	/* What the port starts from: IPv4's checksum 0, TCP's the pseudo-header's without a length. */
+	/*
+	 * What the port starts from: IPv4's checksum 0, TCP's the pseudo-header's without a length.
+	 */
 	ip = rte_pktmbuf_mtod_offset(m[0], uint8_t *, h->l2_bytes);
 	ip_write(ip, h, h->l4_bytes + g->payload_bytes);
 	if (!h->ip6)
@@ -238,6 +253,7 @@ int gso_take(struct path *p, const struct net_header *nh, uint64_t bytes)
 	g.buffers = frame_buffers(p, g.head_bytes + g.piece_bytes);
 	if (port_can(p, &g))
 		return by_port(p, &g);
+	/* It bounds the worker's time, and the buffers of one frame. */
 	if (g.segments * g.buffers > PATH_GSO_MAX) {
 		path_count(&p->counters.tx_drop_gso, 1);
 		return -1;

@@ -1,4 +1,7 @@
-/* headers.c: walks Ethernet, VLAN tags, IPv4, IPv6 and TCP headers, each checked against the bytes there are. */
+/*
+ * headers.c: walks Ethernet, VLAN tags, IPv4, IPv6 and TCP headers, each checked against the bytes
+ * there are.
+ */
 #include "path/headers.h"
 
 #include <errno.h>
@@ -39,8 +42,9 @@ static int ipv4_read(const uint8_t *b, size_t left, struct headers *h)
 }
 
 /*
- * Hop-by-hop and destination options are passed over. A routing header changes the address that checksums cover, and what
- * is rarer still has no business in front of TCP: they show as the protocol.
+ * Hop-by-hop and destination options are passed over. A routing header changes the address that
+ * checksums cover, and what is rarer still has no business in front of TCP: they show as the
+ * protocol.
  */
 static int ipv6_read(const uint8_t *b, size_t left, struct headers *h)
 {

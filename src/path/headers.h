@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** As many bytes as headers may take: Ethernet, two VLAN tags, IP with options or extensions, TCP with options. */
+/**
+ * As many bytes as headers may take: Ethernet, two VLAN tags, IP with options or extensions, TCP
+ * with options.
+ */
 #define HEADERS_MAX 256
 
 #define HEADERS_TCP 6

@@ -103,6 +103,12 @@ unsigned int path_rx_poll(struct path *p);
 unsigned int path_tx_poll(struct path *p);
 /** Offer the port what it had no room for. Returns true when nothing is held any more. */
 bool path_tx_push(struct path *p);
+/**
+ * The port is another one from now on: what is held was prepared for the old one, which may have
+ * been left its checksums. They are computed here; a frame that the old port was to cut, or that
+ * lies in several buffers, is dropped and counted: TCP sends it again. Paused only.
+ */
+void path_settle_tx(struct path *p);
 /** Send the RARP that is due. Thread: worker. */
 void path_rarp_send(struct path *p);
 /** Free what was received and not delivered, and count it under @p reason. */

@@ -63,6 +63,7 @@ void path_set_port(struct path *p, struct vf *vf, bool hold, uint64_t limit_ns)
 {
 	if (p->vf) {
 		port_tx_drain(p, limit_ns);
+		path_settle_tx(p);
 		port_rx_drop(p, &p->counters.rx_drop_detached);
 	}
 	p->vf = vf;

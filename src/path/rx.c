@@ -42,8 +42,9 @@ static int first_check(const struct path *p, uint64_t left)
 }
 
 /*
- * Spec: 5.1.6.4.1: DATA_VALID only when it was negotiated, and only for what was checked: the port's word, never a guess. A
- * frame in a tunnel has two checksums, and the guest could not tell which one is meant.
+ * Spec: 5.1.6.4.1: DATA_VALID only when it was negotiated, and only for what was checked: the
+ * port's word, never a guess. A frame in a tunnel has two checksums, and the guest could not tell
+ * which one is meant.
  */
 static uint8_t frame_flags(const struct path *p, const struct rte_mbuf *m)
 {

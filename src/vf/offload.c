@@ -66,10 +66,18 @@ static int mtu_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16
 	return 0;
 }
 
-int vf_offload_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16_t mtu,
-		      struct rte_eth_conf *conf, uint16_t *room, struct err *e)
+uint16_t vf_offload_room(uint16_t mtu)
 {
 	unsigned int frame = (mtu ? mtu : RTE_ETHER_MTU) + OVERHEAD + RTE_ETHER_CRC_LEN;
+
+	/* Cards count the size of their buffers in KiB. */
+	return frame <= RTE_MBUF_DEFAULT_DATAROOM ? RTE_MBUF_DEFAULT_DATAROOM :
+						    (uint16_t)RTE_ALIGN_CEIL(frame, 1024u);
+}
+
+int vf_offload_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16_t mtu,
+		      struct rte_eth_conf *conf, struct err *e)
+{
 	int rc = mtu_choose(vf, info, mtu, conf, e);
 
 	if (rc)
@@ -85,15 +93,5 @@ int vf_offload_choose(struct vf *vf, const struct rte_eth_dev_info *info, uint16
 	conf->txmode.offloads = tx_flags(vf->offloads);
 	conf->rxmode.offloads = info->rx_offload_capa & RX_CSUM;
 	vf->offloads |= conf->rxmode.offloads ? VF_RX_CSUM : 0;
-	*room = RTE_MBUF_DEFAULT_DATAROOM;
-	if (frame <= *room)
-		return 0;
-	if ((vf->offloads & VF_TX_SCATTER) && (info->rx_offload_capa & RX(SCATTER))) {
-		conf->rxmode.offloads |= RX(SCATTER);
-		vf->offloads |= VF_RX_SCATTER;
-		return 0;
-	}
-	/* Large buffers then; cards count their size in KiB. */
-	*room = (uint16_t)RTE_ALIGN_CEIL(frame, 1024u);
 	return 0;
 }

@@ -67,17 +67,10 @@ static int port_probe(struct vf *vf, const char *device, struct err *e)
 		device, *why ? ": " : "", why);
 }
 
-/* Frames of @p mtu lie in one buffer each; cards count a buffer's size in KiB. */
 int vf_pool_new(struct vf_pool *pool, uint16_t mtu, struct err *e)
 {
-	unsigned int frame = (mtu ? mtu : RTE_ETHER_MTU) + RTE_ETHER_HDR_LEN + 8 +
-			     RTE_ETHER_CRC_LEN;
-
-	pool->room = RTE_MBUF_DEFAULT_DATAROOM;
-	if (frame > pool->room)
-		pool->room = (uint16_t)RTE_ALIGN_CEIL(frame, 1024u);
 	pool->buffers = packet_pool_new("godwit", POOL_MBUFS, 128,
-					(uint16_t)(pool->room + RTE_PKTMBUF_HEADROOM));
+					(uint16_t)(vf_offload_room(mtu) + RTE_PKTMBUF_HEADROOM));
 	if (!pool->buffers)
 		return err_set(e, -ENOMEM, "no memory for %d packet buffers: raise --memory",
 			       POOL_MBUFS);
@@ -129,7 +122,6 @@ static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(vf->port, &info);
-	uint16_t room;
 
 	if (rc)
 		return err_set(e, rc, "the driver does not describe its device: %s",
@@ -137,8 +129,9 @@ static int port_configure(struct vf *vf, const struct vf_config *cfg, struct err
 	snprintf(vf->driver, sizeof(vf->driver), "%s", info.driver_name);
 	vf->silent = strcmp(vf->driver, "net_e1000_igb_vf") == 0 ||
 		     strcmp(vf->driver, "net_ixgbe_vf") == 0;
-	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, &room, e);
-	if (!rc && room > rte_pktmbuf_data_room_size(vf->pool) - RTE_PKTMBUF_HEADROOM)
+	rc = vf_offload_choose(vf, &info, cfg->mtu, &conf, e);
+	if (!rc &&
+	    vf_offload_room(cfg->mtu) > rte_pktmbuf_data_room_size(vf->pool) - RTE_PKTMBUF_HEADROOM)
 		rc = err_set(e, -EMSGSIZE, "frames of MTU %u do not fit the buffers that there are",
 			     cfg->mtu);
 	if (rc)

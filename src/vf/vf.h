@@ -30,8 +30,6 @@ struct vf_interrupts {
 /** Host buffers that outlive a device: frames held in them wait for the next one. */
 struct vf_pool {
 	struct rte_mempool *buffers;
-	/** Bytes of one without its headroom. */
-	uint16_t room;
 };
 
 /** What a port does by itself, as a mask. */
@@ -44,10 +42,8 @@ enum vf_offload {
 	VF_TX_TSO = 8,
 	/** It sends a frame that lies in several buffers. */
 	VF_TX_SCATTER = 16,
-	/** It receives a frame into several buffers. */
-	VF_RX_SCATTER = 32,
 	/** It checks received checksums, and says which are good. */
-	VF_RX_CSUM = 64,
+	VF_RX_CSUM = 32,
 };
 
 /** An attached, started port with one receive and one transmit queue. */

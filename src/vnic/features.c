@@ -1,28 +1,31 @@
 /*
  * features.c: which feature bits are offered, and why.
  *
- * The list is a migration ABI: a guest keeps the bits it acknowledged when it moves, so they must not depend on the port.
- * What a port lacks is done in path/ (checksum, segmentation). An operator may switch bits off, the same on both hosts.
+ * The list is a migration ABI: a guest keeps the bits it acknowledged when it moves, so they must
+ * not depend on the port. What a port lacks is done in path/ (checksum, segmentation). An operator
+ * may switch bits off, the same on both hosts.
  *
- * QEMU (7.2 to 10.0, its list of vhost-user-net bits) lets the guest have the following only when we offer them, besides
- * those of the table:
- *   NOTIFY_ON_EMPTY            no: EVENT_IDX and the plain flags do what guests need
- *   GSO                        no: legacy, "any segmentation"; superseded by the HOST_ bits
+ * QEMU (7.2 to 10.0, its list of vhost-user-net bits) lets the guest have the following only when
+ * we offer them, besides those of the table:
+ *   NOTIFY_ON_EMPTY    no: EVENT_IDX and the plain flags do what guests need
+ *   GSO                no: legacy, "any segmentation"; superseded by the HOST_ bits
  *   GUEST_TSO4/6, GUEST_ECN, GUEST_UFO, GUEST_USO4/6
- *                              no: the port gives frames as they were on the wire; nothing is merged towards the guest. A
- *                              driver without them posts buffers of one frame, which any path without copies wants
- *   HOST_UFO, HOST_USO         no: fragments of UDP are deprecated in Linux; USO is too rare to be carried for good
+ *                      no: the port gives frames as they were on the wire; nothing is merged towards
+ *                      the guest. A driver without them posts buffers of one frame, which any path
+ *                      without copies wants
+ *   HOST_UFO, HOST_USO no: fragments of UDP are deprecated in Linux; USO is too rare
  *   RSC_EXT, RSS, HASH_REPORT, MQ
- *                              no: one queue pair
+ *                      no: one queue pair
  *   RING_PACKED, RING_RESET, NOTIFICATION_DATA
- *                              no: split rings, no virtqueue reset, and kicks carry no data here
- *   ACCESS_PLATFORM            no: a guest IOMMU would need an IOTLB protocol; the preflight of a migration says so
- * These never reach us, QEMU decides and serves them: MAC, STATUS (the link state is the socket's), CTRL_VQ, CTRL_RX,
- * CTRL_RX_EXTRA, CTRL_VLAN, CTRL_MAC_ADDR, CTRL_GUEST_OFFLOADS, SPEED_DUPLEX, STANDBY.
+ *                      no: split rings, no virtqueue reset, and kicks carry no data here
+ *   ACCESS_PLATFORM    no: a guest IOMMU would need an IOTLB protocol; the preflight says so
+ * These never reach us, QEMU decides and serves them: MAC, STATUS (the link state is the socket's),
+ * CTRL_VQ, CTRL_RX, CTRL_RX_EXTRA, CTRL_VLAN, CTRL_MAC_ADDR, CTRL_GUEST_OFFLOADS, SPEED_DUPLEX,
+ * STANDBY.
  *
- * GUEST_ANNOUNCE: a Linux guest then sends gratuitous ARP and neighbour advertisements when it arrives, for all its
- * addresses and on its VLANs too, which a RARP of ours cannot; QEMU sends no SEND_RARP then. With --incoming we send
- * RARPs all the same.
+ * GUEST_ANNOUNCE: a Linux guest then sends gratuitous ARP and neighbour advertisements when it
+ * arrives, for all its addresses and on its VLANs too, which a RARP of ours cannot; QEMU sends no
+ * SEND_RARP then. With --incoming we send RARPs all the same.
  * IN_ORDER: entries are always used in order, so it costs nothing to say so.
  */
 #include "vnic/features.h"

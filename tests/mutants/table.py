@@ -227,8 +227,8 @@ MUTANTS = (
     ),
     Mutant(
         "gso_unbounded", "src/path/gso.c", "test_offloads.py::test_hostile_request_is_dropped",
-        r"return g->segments <= PATH_GSO_MAX;",
-        "return true;",
+        r"if \(g\.segments \* g\.buffers > PATH_GSO_MAX\)",
+        "if (0)",
     ),
     Mutant(
         "gso_not_negotiated", "src/path/gso.c", "test_offloads.py::test_segmentation_that_was_not_negotiated",

@@ -480,6 +480,47 @@ static void port_cuts(void **state)
 	assert_segments(&t, 1400);
 }
 
+/* Held for a port that goes: what comes to the next port is finished, or gone and counted. */
+static void another_port_gets_finished_frames(void **state)
+{
+	struct sim_tcp t = { BASE, .payload = 100 }, t6 = { BASE, .ip6 = true, .payload = 101 };
+	struct sim_tcp large = { .flags = 0x18, .payload = 30000 };
+	struct net_header h = request(&t, 0), h6 = request(&t6, 0), cut = request(&large, 1400);
+	uint32_t len, len6;
+
+	s.port.vf.offloads = VF_TX_TCP_CSUM | VF_TX_IP_CSUM | VF_TX_TSO | VF_TX_SCATTER;
+	h.gso_type = 0;
+	h6.gso_type = 0;
+	atomic_store(&s.port.tx_room, 0);
+	transmit(&h, len = sim_tcp_build(&t, frame));
+	path_tx_poll(s.path);
+	/* One at a time: all use the same guest memory, and the port takes none. */
+	path_settle_tx(s.path);
+	s.port.vf.offloads = 0;
+	atomic_store(&s.port.tx_room, 10);
+	path_tx_poll(s.path);
+	assert_int_equal(sim_port_sent(&s.port, got, sizeof(got)), len);
+	assert_int_equal(s.port.sent.flags, 0);
+	assert_int_equal(sim_tcp_check(&t, got, len, 0, 0), 100);
+
+	s.port.vf.offloads = VF_TX_TCP_CSUM | VF_TX_IP_CSUM | VF_TX_TSO | VF_TX_SCATTER;
+	atomic_store(&s.port.tx_room, 0);
+	transmit(&cut, sim_tcp_build(&large, frame));
+	path_tx_poll(s.path);
+	assert_int_equal(s.path->tx_count, 1);
+	path_settle_tx(s.path);
+	assert_int_equal(s.path->tx_count, 0);
+	assert_int_equal(sim_counter(&s, tx_drop_stopped), 1);
+
+	transmit(&h6, len6 = sim_tcp_build(&t6, frame));
+	path_tx_poll(s.path);
+	path_settle_tx(s.path);
+	atomic_store(&s.port.tx_room, 10);
+	path_tx_poll(s.path);
+	assert_int_equal(sim_port_sent(&s.port, got, sizeof(got)), len6);
+	assert_int_equal(sim_tcp_check(&t6, got, len6, 0, 0), 101);
+}
+
 /* What the driver refuses is dropped and counted: offered again and again it would block all that follows. */
 static void port_refuses(void **state)
 {
@@ -588,6 +629,7 @@ int main(void)
 		T(full_port_holds_segments),
 		T(port_computes_checksums),
 		T(port_cuts),
+		T(another_port_gets_finished_frames),
 		T(port_refuses),
 		T(jumbo),
 		T(receive_flags),
