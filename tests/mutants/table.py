@@ -431,6 +431,7 @@ MUTANTS = (
     Mutant(
         "control_socket_stays", "src/daemon/main.c", "test_control.py::test_control_path",
         r"listener_close\(&d->control_listener\);",
+        "",
     ),
     # --- idling ------------------------------------------------------------------------------------
     Mutant(
