@@ -53,7 +53,8 @@ def play(scenarios, out, tuning=None, quiet=False):
     """
     out = pathlib.Path(out)
     for name in scenarios:
-        shutil.rmtree(out / name, ignore_errors=True)
+        for old in (out / name, *out.glob(f"{name}-emulation-*")):
+            shutil.rmtree(old, ignore_errors=True)
     outcome = {"result": "crashed", "cause": "", "boot_s": None, "boot_hangs": 0, "accel": None}
     lab = Lab(out, job(f"exec {paths.IN_TREE}/lab/l1/play {' '.join(scenarios)}"), tuning)
     try:
@@ -120,6 +121,9 @@ def describe(outcome, out):
                          f"its logs: {out}/{verdict['scenario']}/")
     if outcome["cause"]:
         lines.append(f"lab: {outcome['cause']}")
+    faults = sum(verdict.get("emulation_faults", 0) for verdict in outcome["verdicts"])
+    if faults:
+        lines.append(f"lab: the emulation destroyed a guest {faults} times (lab/README.md); those scenarios were played again")
     passed = sum(1 for verdict in outcome["verdicts"] if verdict["result"] == "ok")
     lines.append(f"lab: {passed} passed, {outcome['asked'] - passed} failed in {outcome['wall_s']:.0f} s")
     return "\n".join(lines)

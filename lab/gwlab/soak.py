@@ -9,13 +9,15 @@ from . import paths, product, session
 
 
 def cause_of(outcome):
-    """What crashed: "L1 panic", "L1 gone", "L2 gone", or None when nothing did."""
+    """What crashed: "L1 panic", "L1 gone", "L2 gone" and so on, or None when nothing did."""
     if outcome["result"] == "crashed":
         return "L1 panic" if "panic" in outcome["cause"] or "Oops" in outcome["cause"] else "L1 gone"
     reasons = " ".join(verdict["reason"] for verdict in outcome["verdicts"])
-    if "QEMU closed the connection" in reasons or "the guest did not answer" in reasons:
+    if any(verdict.get("emulation") for verdict in outcome["verdicts"]):
+        return "L2 destroyed by the emulation"
+    if "QEMU closed the connection" in reasons:
         return "L2 gone"
-    return None
+    return "L2 silent" if "the guest did not answer" in reasons else None
 
 
 def boot_record(outcome):
@@ -28,6 +30,7 @@ def boot_record(outcome):
                     "corrupt": part["corrupt"]} for way, part in run.get("frames", {}).items()}
     return {"result": "crashed" if crashed else outcome["result"], "crashed": crashed,
             "reason": outcome["cause"] or verdict["reason"], "boot_s": outcome["boot_s"], "boot_hangs": outcome["boot_hangs"],
+            "emulation_faults": verdict.get("emulation_faults", 0),
             "wall_s": outcome["wall_s"], "l1_accel": outcome["accel"], "l2_accel": data.get("accel"),
             "l2_boot_s": data.get("l2_boot_s"), "downtime_ms": run.get("downtime_ms"),
             "stop_resume_ms": run.get("stop_resume_ms"), "blackout_ms": run.get("blackout_ms"),

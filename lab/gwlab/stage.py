@@ -13,8 +13,8 @@ GUEST_BOOT_S = 150
 # What a guest on an emulated CPU carries with half of its time: it starts cold on the other host, and a busy one
 # needs as long again to catch up. Every wake-up of its counts, so frames go in bursts.
 RATE = 1100
-TCP_MBIT = 3
-TICK_US = 8000
+TCP_MBIT = 2
+TICK_US = 16000
 SETTLE_S = 2
 
 
@@ -66,6 +66,7 @@ class Stage:
         self.data = {}
         self.flows = 0
         self.vms = []
+        self.emulation_faults = 0
         self.old_faults = len(hosts.dma_faults())
         site.forget_addresses()
 
@@ -183,11 +184,14 @@ class Stage:
         self.things.close()
 
     def conclude(self, result, reason=""):
-        """Write result.json: {"scenario", "result", "reason", "seconds", "data"}; of a failure, what the guests' CPUs do."""
-        for vm in self.vms if result != "ok" else ():
-            vm.autopsy()
-        verdict = {"scenario": self.name, "result": result, "reason": reason,
-                   "seconds": round(time.monotonic() - self.begun, 1), "data": self.data}
+        """
+        Write result.json: {"scenario", "result", "reason", "emulation", "seconds", "data"}; of a failure, what the guests'
+        CPUs do, and what the emulation did to them ("" for nothing).
+        """
+        emulation = "; ".join(filter(None, [vm.autopsy() for vm in self.vms if result != "ok"]))
+        verdict = {"scenario": self.name, "result": result, "reason": reason, "emulation": emulation,
+                   "emulation_faults": self.emulation_faults, "seconds": round(time.monotonic() - self.begun, 1),
+                   "data": self.data}
         (self.out / "result.json").write_text(json.dumps(verdict, indent=1) + "\n", encoding="utf-8")
-        self.say(f"{result}{': ' + reason if reason else ''}")
+        self.say(f"{result}{': ' + reason if reason else ''}{'; ' + emulation if emulation else ''}")
         return verdict

@@ -66,19 +66,24 @@ static const char *const pieces[] = {
 	"\r",
 };
 
+static void answer_check(const json_t *answer)
+{
+	REQUIRE(json_is_object(answer) && json_object_get(answer, "id"));
+	REQUIRE(!json_object_get(answer, "error") != !json_object_get(answer, "result"));
+}
+
 static void reply_check(const json_t *reply)
 {
 	const json_t *each;
 	size_t i;
 
-	if (json_is_array(reply)) {
-		REQUIRE(json_array_size(reply) > 0);
-		json_array_foreach(reply, i, each)
-			reply_check(each);
+	if (!json_is_array(reply)) {
+		answer_check(reply);
 		return;
 	}
-	REQUIRE(json_is_object(reply) && json_object_get(reply, "id"));
-	REQUIRE(!json_object_get(reply, "error") != !json_object_get(reply, "result"));
+	REQUIRE(json_array_size(reply) > 0);
+	json_array_foreach(reply, i, each)
+		answer_check(each);
 }
 
 static void line_answer(struct peer *p, const char *line, size_t len)

@@ -140,8 +140,10 @@ void sim_vnic_arrive(struct sim_vnic *s, uint32_t number)
 
 	assert_non_null(m);
 	bytes = (uint8_t *)rte_pktmbuf_append(m, 64);
+	assert_non_null(bytes);
 	memset(bytes, 0xff, 64);
-	memcpy(bytes + 12, "\x88\xb5", 2);
+	bytes[12] = 0x88;
+	bytes[13] = 0xb5;
 	memcpy(bytes + 14, &number, 4);
 	assert_int_equal(rte_eth_tx_burst(s->v->vf.port, 0, &m, 1), 1);
 }

@@ -87,7 +87,7 @@ static void post(unsigned int count)
 
 static void without_a_port_frames_are_dropped_and_counted(void **state)
 {
-	unsigned long bursts = atomic_load(&s.port.bursts);
+	unsigned long bursts;
 
 	path_set_port(s.path, NULL, false, 0);
 	bursts = atomic_load(&s.port.bursts);

@@ -166,7 +166,8 @@ static void notifications(void **state)
 static void batches(void **state)
 {
 	struct rpc r = { .may_write = true };
-	char text[1024] = "[";
+	char text[1024];
+	size_t used = 0;
 
 	says("[" CALL("read") ",{\"jsonrpc\":\"2.0\",\"method\":\"read\"}," CALL("read") "]",
 	     "[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1},{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":3}]");
@@ -174,8 +175,8 @@ static void batches(void **state)
 	assert_int_equal(reads, 4);
 	errs(&r, "[]", RPC_INVALID, "batch");
 	for (int i = 0; i <= RPC_BATCH_MAX; i++)
-		strcat(text, i ? ",1" : "1");
-	strcat(text, "]");
+		used += (size_t)snprintf(text + used, sizeof(text) - used, i ? ",1" : "[1");
+	snprintf(text + used, sizeof(text) - used, "]");
 	errs(&r, text, RPC_INVALID, "batch");
 }
 
@@ -246,11 +247,12 @@ static void blank_lines(void **state)
 /* A quoted name may be cut within a character: the message must still be text. */
 static void names_cut_short(void **state)
 {
-	char text[256] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"";
+	char text[256], name[64] = "";
 	struct rpc r = { 0 };
 
-	memset(text + strlen(text), 'a', 63);
-	strcat(text, "\xc3\xa4\"}");
+	memset(name, 'a', 63);
+	snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\xc3\xa4\"}",
+		 name);
 	errs(&r, text, RPC_NO_METHOD, "wrong");
 }
 
