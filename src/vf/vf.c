@@ -99,7 +99,8 @@ static int port_pool(struct vf *vf, const struct vf_config *cfg, struct err *e)
  */
 static int port_mtu(struct vf *vf, uint16_t want, struct err *e)
 {
-	int rc = want ? rte_eth_dev_set_mtu(vf->port, want) : 0;
+	/* The usual one is left as it is, at an attach like at the first: a device may be set to more. */
+	int rc = want && want != RTE_ETHER_MTU ? rte_eth_dev_set_mtu(vf->port, want) : 0;
 
 	if (rte_eth_dev_get_mtu(vf->port, &vf->mtu) || vf->mtu < RTE_ETHER_MIN_MTU)
 		vf->mtu = RTE_ETHER_MTU;

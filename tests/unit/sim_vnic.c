@@ -89,7 +89,8 @@ void sim_vnic_send(struct sim_vnic *s, unsigned int n)
 		memset(at, 0, HEADER + 64);
 		memset(at + HEADER, 0xff, 6);
 		memcpy(at + HEADER + 6, s->v->dev.mac, 6);
-		memcpy(at + HEADER + 12, "\x88\xb5", 2);
+		at[HEADER + 12] = 0x88;
+		at[HEADER + 13] = 0xb5;
 		memcpy(at + HEADER + 14, &s->sent, 4);
 		sim_desc(r, i, TX_BUFFER(i), HEADER + 64, 0, 0);
 		sim_offer(r, i);
