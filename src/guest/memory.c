@@ -171,24 +171,26 @@ static int add_check(const struct guest_memory *m, const struct guest_region_spe
 int guest_memory_add(struct guest_memory **m, const struct guest_region_spec *spec, int fd,
 		     struct err *e)
 {
+	struct guest_memory *all = *m ? *m : calloc(1, sizeof(*all));
 	struct guest_region r = { .watch = -1 };
 	unsigned int at;
-	int rc = add_check(*m, spec, e);
+	int rc;
 
+	if (!all)
+		return err_set(e, -ENOMEM, "no memory for the memory table");
+	rc = add_check(*m, spec, e);
 	if (!rc)
 		rc = region_map(&r, spec, fd, e);
-	if (!rc && !*m) {
-		*m = calloc(1, sizeof(**m));
-		if (!*m)
-			rc = err_set(e, -ENOMEM, "no memory for the memory table");
-	}
 	if (rc) {
 		region_unmap(&r);
+		if (!*m)
+			free(all);
 		return rc;
 	}
-	for (at = (*m)->count++; at && (*m)->region[at - 1].gpa.v > r.gpa.v; at--)
-		(*m)->region[at] = (*m)->region[at - 1];
-	(*m)->region[at] = r;
+	*m = all;
+	for (at = all->count++; at && all->region[at - 1].gpa.v > r.gpa.v; at--)
+		all->region[at] = all->region[at - 1];
+	all->region[at] = r;
 	return 0;
 }
 

@@ -15,8 +15,6 @@
 
 #define TX_BUFFER 0x40000ull
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct sim_path s;
 static uint8_t frame[SIM_TCP_MAX], got[SIM_TCP_MAX];
 

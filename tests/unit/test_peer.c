@@ -15,8 +15,10 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	int fds[2], size = 4096;
 
-	if (!f || socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+	if (!f || socketpair(AF_UNIX, SOCK_STREAM, 0, fds)) {
+		free(f);
 		return -1;
+	}
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	f->p.fd = fds[0];
 	f->other = fds[1];
