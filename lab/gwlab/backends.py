@@ -12,7 +12,7 @@ from .hosts import GUEST_MAC, HostError
 SOCKET = "/run/godwit/vm1/vhost.sock"
 START_TIMEOUT_S = 30
 # With this godwitd's answer to SIGUSR1 ends.
-LAST_COUNTER = "port_tx_errors"
+LAST_COUNTER = "link_changes"
 
 
 class Backend:

@@ -79,22 +79,22 @@ class Stage:
         if not truth:
             raise Failed(text)
 
-    def start_guest(self, host, backend_class):
+    def start_guest(self, host, backend_class, card=vms.PLAIN_CARD):
         """Back-end and QEMU with the guest on @p host. Returns the Place; the guest still boots."""
         backend = self.own(backend_class(host, self.out))
-        return self._place(backend, vms.Vm(host, backend, self.out, self.accel))
+        return self._place(backend, vms.Vm(host, backend, self.out, self.accel, card=card))
 
     def _place(self, backend, vm):
         self.vms.append(self.own(vm))
         return Place(backend, vm)
 
-    def await_guest(self, host, backend_class, paused=False):
+    def await_guest(self, host, backend_class, paused=False, card=vms.PLAIN_CARD):
         """
         Back-end and QEMU on @p host for a guest that arrives by migration, and with @p paused stands still until
         it is told "cont". Returns the Place.
         """
         backend = self.own(backend_class(host, self.out, incoming=True))
-        return self._place(backend, vms.Vm(host, backend, self.out, self.accel, incoming=True, paused=paused))
+        return self._place(backend, vms.Vm(host, backend, self.out, self.accel, incoming=True, paused=paused, card=card))
 
     def wait_up(self, place):
         """Wait until the guest at @p place has booted. Returns the seconds since its QEMU was started."""

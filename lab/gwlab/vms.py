@@ -21,6 +21,9 @@ PLAIN_CARD = ",".join(
         "guest_announce", "csum", "gso", "guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "guest_uso4",
         "guest_uso6", "host_tso4", "host_tso6", "host_ecn", "host_ufo", "host_uso", "mq")])
 
+# The same with what a guest leaves to its card by default: checksums, and cutting large TCP frames.
+OFFLOAD_CARD = "rx_queue_size=1024,tx_queue_size=1024,modern-pio-notify=on,guest_announce=off,mq=off"
+
 # A migration may stop the guest this long at most, as QEMU sees it; with more, QEMU spends it.
 DOWNTIME_LIMIT_MS = 200
 # As fast as it can, a copy would take both of the CPUs that two hosts, guest and peer share here.
