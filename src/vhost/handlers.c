@@ -208,6 +208,12 @@ static int set_vring_kick(struct vhost_session *s, struct err *e)
 
 	if (!v)
 		return -EINVAL;
+	/* A front-end that adds regions one by one (CONFIGURE_MEM_SLOTS) adds none that has no file. */
+	if (v->has_size && v->has_addr && s->state.features_set && !s->state.mem)
+		return err_set(
+			e, -EINVAL,
+			"comes before any memory (no ring progress: is guest memory shared? QEMU "
+			"needs -object memory-backend-memfd,share=on for the guest's memory)");
 	if (!v->has_size || !v->has_addr || !s->state.mem || !s->state.features_set)
 		return err_set(
 			e, -EINVAL,
