@@ -91,11 +91,6 @@ class Control:
     def path(socket_path):
         return os.path.join(os.path.dirname(socket_path), "control.sock")
 
-    @classmethod
-    def there(cls, socket_path):
-        """Whether this godwitd has a control socket."""
-        return os.path.exists(cls.path(socket_path))
-
     def call(self, method, **params):
         """The result of @p method; AssertionError with the error's message. Events between are passed over."""
         self.id += 1

@@ -1,0 +1,6 @@
+"""Where the lab's modules are found."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lab"))
